@@ -1,6 +1,7 @@
 #include "signals/signal_fd.h"
 
 #include "signals/check.h"
+#include "signals/signal_names.h"
 
 namespace graceful {
 
@@ -44,10 +45,13 @@ void RestoreSignals() {
   Check(sigprocmask(SIG_SETMASK, &none, nullptr), "sigprocmask");
 }
 
-void IgnoreSigpipe() {
+void IgnoreUntilExec(std::initializer_list<int> signals) {
   struct sigaction action = {};
-  action.sa_handler = SIG_IGN;
-  Check(sigaction(SIGPIPE, &action, nullptr), "sigaction", "SIGPIPE");
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  for (const int number : signals) {
+    Check(sigaction(number, &action, nullptr), "sigaction", SignalName(number));
+  }
 }
 
 }  // namespace graceful

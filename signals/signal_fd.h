@@ -39,8 +39,10 @@ class SignalFd {
 // that expects the world as execve(2) documents it. SIGPIPE included.
 void RestoreSignals();
 
-// Makes a write to a closed pipe fail with EPIPE instead of killing the process.
-void IgnoreSigpipe();
+// Lets signals pass without effect, in this process only: with an empty handler. With SIG_IGN the
+// programs that it starts would ignore them too, since execve(2) keeps that and resets handlers.
+// A write to a closed pipe then fails with EPIPE for SIGPIPE. System calls are restarted.
+void IgnoreUntilExec(std::initializer_list<int> signals);
 
 }  // namespace graceful
 

@@ -92,7 +92,7 @@ TEST(SignalFdTest, QueuesInsteadOfInterrupting) {
 TEST(SignalFdTest, RestoreSignalsGivesAChildTheDefaults) {
   const pid_t pid = Fork([] {
     SignalFd signals({SIGTERM});
-    IgnoreSigpipe();
+    IgnoreUntilExec({SIGPIPE});
     RestoreSignals();
     struct sigaction pipe_action;
     sigaction(SIGPIPE, nullptr, &pipe_action);

@@ -1,0 +1,161 @@
+#ifndef GRACEFUL_RELOAD_CONNECTION_TABLE_H_
+#define GRACEFUL_RELOAD_CONNECTION_TABLE_H_
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "reload/buffer_pool.h"
+
+namespace graceful {
+
+// Where a connection is. The state is in shared memory: it belongs to the slot, not to the worker.
+enum class State : uint8_t {
+  kFree,       // no connection has this descriptor
+  kResting,    // waits for (the rest of) a request; part-read bytes are in its buffer
+  kHeld,       // a whole request was read and its handler is running
+  kAnswering,  // the response is in the buffer and is being written; anyone can go on
+  kLingering,  // all was answered and our side is shut; waits for the peer to close (RFC 9112, 9.6)
+};
+
+// All that a successor must know of a connection. It is replaced as a whole, by one store.
+struct Progress {
+  State state = State::kFree;
+  bool close_after = false;     // the response being written is the last
+  bool continue_sent = false;   // "100 Continue" went out for the request being read
+  uint8_t deaths = 0;           // workers that died while they held the request
+  bool waits_to_write = false;  // the epoll is asked for writability, not readability
+  Extent in = {};               // bytes read: [in_begin, in_end) belong to no answered request
+  uint32_t in_begin = 0;
+  uint32_t in_end = 0;
+  Extent out = {};  // bytes to write: [out_begin, out_end) are not yet written
+  uint32_t out_begin = 0;
+  uint32_t out_end = 0;
+  uint32_t deadline = 0;  // what it waits for must come by then, see ClockMs(); 0: no limit
+
+  // Gives up `size` bytes that were answered. Returns the buffer, to be freed once this progress
+  // is committed, when it holds no others.
+  Extent Consume(size_t size);
+};
+
+// A connection's place in the table.
+class Record {
+ public:
+  Progress Get() const { return copies_[version_.load(std::memory_order_relaxed) & 1]; }
+
+  // Writes the spare copy, then makes it the valid one with one store. A process killed at any
+  // instruction leaves what was before or what is after, nothing between.
+  void Commit(const Progress& progress) {
+    const uint32_t next = version_.load(std::memory_order_relaxed) + 1;
+    copies_[next & 1] = progress;
+    version_.store(next, std::memory_order_release);
+  }
+
+  // Counts the commits: tells whether a note in IoNote is older than the record.
+  uint32_t Version() const { return version_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint32_t> version_;
+  Progress copies_[2];
+};
+
+// The read or write under way, so that a death in the middle of it is repaired exactly.
+//
+// The kernel stores the number of bytes that sendmmsg(2) and recvmmsg(2) took into `msg_len`
+// before the call returns, and a process is killed only between system calls, never inside one.
+// With the message in shared memory, the successor finds there how far the dead worker got, even
+// if that one did not live to see the call return.
+struct IoNote {
+  enum class Kind : uint8_t { kNone, kReceive, kSend, kGiveAway };
+  std::atomic<Kind> kind;
+  int fd;
+  uint32_t version;  // the record's version when the call began
+  mmsghdr message;
+  iovec vector;
+};
+
+// A connection on its way from one slot to another, or a fresh one that the master accepted, as a
+// message on the slot's inbox. Its socket is attached, and a memory file with its bytes if any.
+struct Parcel {
+  Progress progress;  // its extents mean nothing to the receiver; the sizes below do
+  uint32_t unanswered = 0;
+  uint32_t unwritten = 0;
+};
+
+// The parcel being received: in shared memory for the same reason as IoNote. The descriptors
+// arrive in the shared descriptor table, and their numbers in `control`.
+struct InboxNote {
+  mmsghdr message;
+  iovec vector;
+  Parcel parcel;
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+};
+
+// A slot's connections, in memory that its keeper and its workers share (MAP_SHARED).
+//
+// One process writes it at a time: the worker that holds the slot. Handing the slot on is a
+// message, so the table needs no lock. The descriptor itself is the index: within a slot a number
+// is one socket, since its processes share one descriptor table.
+class ConnectionTable {
+ public:
+  // `capacity`: descriptors that it can hold. `buffer_bytes`: size of its buffer pool. Memory is
+  // reserved, and used only as connections come. Throws std::system_error.
+  ConnectionTable(int capacity, size_t buffer_bytes);
+  ~ConnectionTable();
+  ConnectionTable(const ConnectionTable&) = delete;
+  ConnectionTable& operator=(const ConnectionTable&) = delete;
+
+  int Capacity() const { return capacity_; }
+  Record& At(int fd) { return records_[fd]; }
+  BufferPool& Pool() { return pool_; }
+  IoNote& Note() { return header_->note; }
+  InboxNote& Inbox() { return header_->inbox; }
+
+  // Set by the keeper when the worker that holds the slot shall read its message before it takes
+  // up another request: an epoll event alone would wait for the end of its batch.
+  std::atomic<bool>& Interrupt() { return header_->interrupt; }
+
+  // The earliest deadline of all records, 0 for none: when to look through the table for passed
+  // ones. Kept here so that a successor need not walk the table to know it.
+  uint32_t& NextDeadline() { return header_->next_deadline; }
+  void ExpectDeadline(uint32_t deadline);
+
+  // One more than the highest descriptor that a connection ever had.
+  int HighWater() const { return header_->high_water; }
+  void RaiseHighWater(int fd);
+
+  // The bytes of a record that were read and not answered, and those still to be written.
+  std::string_view Unanswered(const Progress& progress) const;
+  std::string_view Unwritten(const Progress& progress) const;
+
+ private:
+  struct Header {
+    int high_water;
+    uint32_t next_deadline;
+    std::atomic<bool> interrupt;
+    IoNote note;
+    InboxNote inbox;
+  };
+
+  int capacity_;
+  size_t size_;
+  char* mapping_;
+  Header* header_;
+  Record* records_;
+  BufferPool pool_;
+};
+
+// Milliseconds of CLOCK_MONOTONIC: the same in every process. Wraps after 49 days, so compare
+// with Passed(). Never 0.
+uint32_t ClockMs();
+inline bool Passed(uint32_t deadline, uint32_t now) {
+  return static_cast<int32_t>(now - deadline) >= 0;
+}
+
+}  // namespace graceful
+
+#endif  // GRACEFUL_RELOAD_CONNECTION_TABLE_H_

@@ -1,0 +1,111 @@
+// The default handler: small answers that tests and readers can ask for.
+//
+//   GET  /            hello
+//   POST /echo        the body as it was sent
+//   GET  /sleep?ms=N  "slept", after N milliseconds in the handler
+//   GET  /whoami      who answers: pid, slot, generation, version
+//   POST /ledger      the body is an id: writes "begin ID", works, writes "end ID", answers "done
+//   ID"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "reload/handler.h"
+#include "signals/check.h"
+#include "signals/unique_fd.h"
+
+// Compiled in, so that two builds can be told apart.
+#ifndef ECHO_VERSION
+#define ECHO_VERSION "1"
+#endif
+
+namespace {
+
+using graceful::Request;
+using graceful::Response;
+
+constexpr int kLongestSleepMs = 60'000;
+constexpr std::chrono::milliseconds kLedgerWork(5);
+
+graceful::UniqueFd ledger;
+
+int Milliseconds(std::string_view text) {
+  int ms = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  return error == std::errc() && end == text.data() + text.size() ? ms : -1;
+}
+
+void Sleep(const Request& request, Response& response) {
+  const int ms = Milliseconds(request.Query("ms"));
+  if (ms < 0 || ms > kLongestSleepMs) {
+    response.status = 400;
+    response.body = fmt::format("ms must be a number from 0 to {}\n", kLongestSleepMs);
+    return;
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  response.body = "slept\n";
+}
+
+void WhoAmI(const Request& request, Response& response) {
+  response.content_type = "application/json";
+  response.body =
+      fmt::format("{{\"pid\": {}, \"slot\": {}, \"generation\": {}, \"version\": \"{}\"}}\n",
+                  getpid(), request.worker.Slot(), request.worker.Generation(), ECHO_VERSION);
+}
+
+// One write(2) a line, to a file opened with O_APPEND: lines of several workers don't mix.
+void Write(std::string_view word, std::string_view id) {
+  const std::string line = fmt::format("{} {}\n", word, id);
+  graceful::Check(write(ledger.Get(), line.data(), line.size()), "write", "ledger_file");
+}
+
+void Ledger(const Request& request, Response& response) {
+  const bool one_line = !request.body.empty() && request.body.find('\n') == std::string_view::npos;
+  if (!ledger || !one_line) {
+    response.status = ledger ? 400 : 404;
+    response.body = ledger ? "the body must be an id, one line\n" : "ledger_file is not set\n";
+    return;
+  }
+  Write("begin", request.body);
+  std::this_thread::sleep_for(kLedgerWork);
+  Write("end", request.body);
+  response.body = fmt::format("done {}", request.body);
+}
+
+}  // namespace
+
+void OnWorkerStart(int, const graceful::Worker& worker) {
+  const std::string path(worker.Setting("ledger_file"));
+  if (path.empty()) return;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+  ledger.Reset(graceful::Check(open(path.c_str(), kFlags, 0640), "open ledger_file", path));
+}
+
+void OnWorkerStop() { ledger.Reset(); }
+
+void OnRequest(const Request& request, Response& response) {
+  const std::string_view path = request.Path();
+  const bool get = request.method == "GET" || request.method == "HEAD";
+  const bool post = request.method == "POST";
+  if (path == "/" && get) {
+    response.body = "hello\n";
+  } else if (path == "/echo" && post) {
+    response.body = request.body;
+  } else if (path == "/sleep" && get) {
+    Sleep(request, response);
+  } else if (path == "/whoami" && get) {
+    WhoAmI(request, response);
+  } else if (path == "/ledger" && post) {
+    Ledger(request, response);
+  } else {
+    response.status = 404;
+    response.body = "not found\n";
+  }
+}

@@ -1,0 +1,433 @@
+#include "reload/keeper.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+#include <cstdlib>
+#include <list>
+#include <string>
+
+#include "reload/master_signals.h"
+#include "reload/worker.h"
+#include "signals/check.h"
+#include "signals/children.h"
+#include "signals/signal_fd.h"
+
+namespace graceful {
+
+namespace {
+
+// Workers that die without having answered anything are replaced at once the first time, then
+// after twice as long each time.
+constexpr uint32_t kFirstBackoffMs = 100;
+constexpr uint32_t kLongestBackoffMs = 5000;
+
+// Beyond max_wait_time, for a worker that is only busy with going.
+constexpr uint32_t kGraceMs = 2000;
+
+// fork(2), but for the descriptor table, which parent and child share: what one opens or closes,
+// both have opened or closed. The memory is copied as ever. By number, since glibc's fork() has no
+// such option; with no new stack, clone(2) returns twice like fork(2).
+pid_t CloneSharingDescriptors() {
+  const long flags = CLONE_FILES | SIGCHLD;
+#if defined(__s390__)
+  const long pid = syscall(SYS_clone, nullptr, flags, nullptr, nullptr, 0);
+#else
+  const long pid = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, 0);
+#endif
+  return static_cast<pid_t>(Check(pid, "clone"));
+}
+
+int DescriptorLimit() {
+  rlimit limit;
+  Check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
+}
+
+// What a worker runs: shared by those that run it, closed with the last.
+struct Code {
+  UniqueFd image;
+  Settings settings;
+  int generation;
+};
+
+enum class Phase { kStarting, kReady, kHolding, kLeaving };
+
+struct Child {
+  pid_t pid;
+  Phase phase;
+  std::shared_ptr<const Code> code;
+  // Both ends: the descriptors of a worker are ours to close.
+  Channel channel;
+  Channel worker_end;
+  uint32_t deadline;   // it is killed then; 0: never
+  std::string reason;  // why it said that it could not start
+};
+
+UniqueFd MakeEpoll() { return UniqueFd(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")); }
+
+void WatchFor(int epoll, int fd, uint64_t data) {
+  epoll_event event = {EPOLLIN, {.u64 = data}};
+  Check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+std::vector<sockaddr_storage> AddressesOf(const std::vector<UniqueFd>& sockets) {
+  std::vector<sockaddr_storage> addresses;
+  for (const UniqueFd& socket : sockets) {
+    sockaddr_storage address = {};
+    socklen_t size = sizeof address;
+    Check(getsockname(socket.Get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+    addresses.push_back(address);
+  }
+  return addresses;
+}
+
+class Keeper {
+ public:
+  explicit Keeper(KeeperStart start)
+      : slot_{start.number,
+              MakeEpoll(),
+              std::move(start.listeners),
+              {},
+              std::move(start.inbox),
+              ConnectionTable(DescriptorLimit(), start.settings.buffer_size),
+              start.status},
+        master_(std::move(start.channel)),
+        log_(std::move(start.log)),
+        worker_log_(log_.As("worker " + std::to_string(slot_.number))),
+        signals_({SIGCHLD}),
+        events_(MakeEpoll()) {
+    slot_.service = AddressesOf(slot_.listeners);
+    WatchFor(events_.Get(), master_.Get(), master_.Get());
+    WatchFor(events_.Get(), signals_.Get(), signals_.Get());
+    WatchFor(slot_.epoll.Get(), slot_.inbox.Get(), EventData(EventKind::kInbox, slot_.inbox.Get()));
+  }
+
+  // Until the slot was drained or given away.
+  void Run() {
+    while (!done_) {
+      epoll_event event;
+      const int count = epoll_wait(events_.Get(), &event, 1, NextTimeout());
+      if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
+      if (count == 1) OnEvent(static_cast<int>(event.data.u64));
+      OnTime();
+    }
+  }
+
+ private:
+  using Children = std::list<Child>;
+
+  void OnEvent(int fd) {
+    if (fd == master_.Get()) return OnMasterMessage();
+    if (fd == signals_.Get()) return OnChildrenEnded();
+    const auto child = std::find_if(children_.begin(), children_.end(),
+                                    [fd](const Child& c) { return c.channel.Get() == fd; });
+    if (child != children_.end()) OnWorkerMessage(*child);
+  }
+
+  // --- The master's wishes ----------------------------------------------------------------
+
+  void OnMasterMessage() {
+    std::optional<Message> message = master_.Receive();
+    if (!message) {
+      log_.Line("the master has gone: finishing the requests, then stopping");
+      epoll_ctl(events_.Get(), EPOLL_CTL_DEL, master_.Get(), nullptr);
+      return Finish("drain", {});
+    }
+    if (message->what == "reload") {
+      reloading_ = true;
+      const std::shared_ptr<const Code> code(
+          new Code{std::move(message->fds.at(0)), DecodeSettings(message->text), message->number});
+      Start(code);
+    } else if (message->what == "stop") {
+      Finish("drain", {});
+    } else if (message->what == "give") {
+      Finish("give", std::move(message->fds));
+    } else if (message->what == "log") {
+      // The same number, so that the workers, which share the table, write there too.
+      Check(dup3(message->fds.at(0).Get(), log_.Fd(), O_CLOEXEC), "dup3", "log");
+    }
+  }
+
+  // Nothing more is started; whoever holds the slot is asked to end it.
+  void Finish(const char* how, std::vector<UniqueFd> inboxes) {
+    finish_ = how;
+    inboxes_ = std::move(inboxes);
+    reloading_ = false;
+    if (Child* holder = Find(Phase::kHolding)) {
+      for (Child& child : children_) {
+        if (child.phase == Phase::kStarting || child.phase == Phase::kReady) Kill(child);
+      }
+      AskToFinish(*holder);
+    } else if (!Find(Phase::kStarting) && !Find(Phase::kReady)) {
+      if (current_ && slot_.status.connections > 0) {
+        Start(current_);  // a successor of one that died: the connections are not lost
+      } else {
+        FinishedIfAllGone();
+      }
+    }
+  }
+
+  void AskToFinish(Child& holder) {
+    std::vector<int> numbers;
+    for (const UniqueFd& inbox : inboxes_) numbers.push_back(inbox.Get());
+    Ask(holder, {.what = finish_, .numbers = std::move(numbers)});
+  }
+
+  // --- The workers' answers ---------------------------------------------------------------
+
+  void OnWorkerMessage(Child& child) {
+    const std::optional<Message> message = child.channel.Receive();
+    if (!message) return;
+    if (message->what == "ready") {
+      child.phase = Phase::kReady;
+      child.deadline = 0;
+      if (Child* holder = Find(Phase::kHolding)) {
+        Ask(*holder, {.what = "pass"});
+      } else {
+        GiveSlotTo(child);
+      }
+    } else if (message->what == "failed") {
+      child.reason = message->text;
+    } else if (message->what == "passed") {
+      Left(child);
+      if (Child* successor = Find(Phase::kReady)) return GiveSlotTo(*successor);
+      if (!Find(Phase::kStarting)) Start(current_);  // the successor died after it was ready
+    } else if (message->what == "drained" || message->what == "given") {
+      if (message->number > 0) log_.Line("{} connections could not be passed on", message->number);
+      ended_ = true;
+      Left(child);
+    } else if (message->what == "tired" && !Busy()) {
+      log_.Line("replacing worker {}, which has reached max_request", child.pid);
+      Start(child.code);
+    }
+  }
+
+  // The interrupt first, so that the message finds the worker at the next boundary of requests.
+  void Ask(Child& holder, const Message& message) {
+    holder.deadline = In(Milliseconds(holder.code->settings.max_wait_time) + kGraceMs);
+    slot_.table.Interrupt() = true;
+    holder.channel.Send(message);
+  }
+
+  void GiveSlotTo(Child& child) {
+    child.phase = Phase::kHolding;
+    child.deadline = 0;
+    current_ = child.code;
+    answered_before_ = slot_.status.answered;
+    child.channel.Send({.what = "take", .text = std::exchange(orphaned_, false) ? "recover" : ""});
+    log_.Line("worker {} serves{}", child.pid,
+              reloading_ ? "" : ", generation " + std::to_string(child.code->generation));
+    if (!finish_.empty()) return AskToFinish(child);
+    ReportIfReplaced();
+  }
+
+  void Left(Child& child) {
+    child.phase = Phase::kLeaving;
+    child.deadline = In(Milliseconds(child.code->settings.max_wait_time) + kGraceMs);
+  }
+
+  // --- Starting and ending ----------------------------------------------------------------
+
+  void Start(std::shared_ptr<const Code> code) {
+    respawn_at_ = 0;
+    auto [channel, worker_end] = Channel::MakePair();
+    children_.push_back(
+        {0, Phase::kStarting, std::move(code), std::move(channel), std::move(worker_end), 0, {}});
+    Child& child = children_.back();
+    const Settings& settings = child.code->settings;
+    const pid_t self = getpid();
+    child.pid = CloneSharingDescriptors();
+    if (child.pid == 0) {
+      RunWorker({slot_, settings, child.code->generation, child.code->image.Get(), self,
+                 child.worker_end, worker_log_});
+    }
+    child.deadline = In(Milliseconds(settings.start_timeout));
+    WatchFor(events_.Get(), child.channel.Get(), child.channel.Get());
+  }
+
+  void OnChildrenEnded() {
+    while (signals_.Read()) {
+    }
+    for (const Ended& ended : ReapChildren()) {
+      const auto child = std::find_if(children_.begin(), children_.end(),
+                                      [&](const Child& c) { return c.pid == ended.pid; });
+      if (child == children_.end()) continue;  // something that a worker started and left
+      DrainMessages(*child);
+      Child gone = std::move(*child);
+      children_.erase(child);
+      OnEnded(gone, ended);
+    }
+    ReportIfReplaced();
+  }
+
+  // What it said last may still wait here; it counts.
+  void DrainMessages(Child& child) {
+    pollfd waiting = {child.channel.Get(), POLLIN, 0};
+    while (poll(&waiting, 1, 0) == 1) OnWorkerMessage(child);
+  }
+
+  void OnEnded(Child& child, const Ended& ended) {
+    switch (child.phase) {
+      case Phase::kLeaving:
+        if (!ended.Cleanly()) log_.Line("worker {} {} when it left", child.pid, ended.Describe());
+        return FinishedIfAllGone();
+      case Phase::kHolding:
+        return OnHolderDied(child, ended);
+      case Phase::kStarting:
+      case Phase::kReady:
+        return OnStartFailed(child, ended);
+    }
+  }
+
+  void OnHolderDied(const Child& child, const Ended& ended) {
+    Count(slot_.status.deaths);
+    slot_.status.worker = 0;
+    slot_.table.Interrupt() = false;
+    orphaned_ = true;
+    const bool progressed = slot_.status.answered != answered_before_;
+    failures_ = progressed ? 0 : failures_ + 1;
+    const uint32_t pause = failures_ < 2 ? 0 : Backoff(failures_ - 2);
+    log_.Line(
+        "worker {} {}; {} connections wait for the next{}", child.pid, ended.Describe(),
+        slot_.status.connections.load(),
+        pause == 0 ? "" : ", in " + std::to_string(pause) + " ms: workers die one after another");
+    if (Child* successor = Find(Phase::kReady)) return GiveSlotTo(*successor);
+    if (Find(Phase::kStarting)) return;
+    RespawnIn(pause);
+  }
+
+  void OnStartFailed(const Child& child, const Ended& ended) {
+    std::string reason = child.reason;
+    if (reason.empty()) {
+      reason = child.deadline == kKilledForTime
+                   ? fmt::format("it was not ready within start_timeout, {} s",
+                                 child.code->settings.start_timeout)
+                   : "it " + ended.Describe() + " before it was ready";
+    }
+    if (finish_.empty()) log_.Line("a new worker could not start: {}", reason);
+    if (reloading_) {
+      reloading_ = false;
+      master_.Send({.what = "failed", .text = reason});
+    }
+    if (Find(Phase::kHolding) || (!finish_.empty() && ended_)) return FinishedIfAllGone();
+    if (!current_) return FinishedIfAllGone();  // the first start: the master decides
+    RespawnIn(Backoff(failures_++));
+  }
+
+  void RespawnIn(uint32_t pause) {
+    if (pause == 0) return Start(current_);
+    respawn_at_ = In(pause);
+  }
+
+  static uint32_t Backoff(int failures) {
+    return std::min(kLongestBackoffMs, kFirstBackoffMs << std::clamp(failures, 0, 6));
+  }
+
+  void ReportIfReplaced() {
+    if (!reloading_ || Find(Phase::kLeaving) || Find(Phase::kStarting) || Find(Phase::kReady)) {
+      return;
+    }
+    const Child* holder = Find(Phase::kHolding);
+    if (holder == nullptr) return;
+    reloading_ = false;
+    failures_ = 0;
+    master_.Send({.what = "replaced", .number = holder->code->generation, .pid = holder->pid});
+  }
+
+  void FinishedIfAllGone() {
+    if (!finish_.empty() && children_.empty()) done_ = true;
+  }
+
+  void Kill(const Child& child) { kill(child.pid, SIGKILL); }
+
+  // --- Time -------------------------------------------------------------------------------
+
+  static uint32_t In(uint32_t ms) { return std::max(2u, ClockMs() + ms); }
+
+  int NextTimeout() const {
+    int32_t next = INT32_MAX;
+    const auto consider = [&](uint32_t deadline) {
+      if (deadline <= kKilledForTime) return;
+      next = std::min(next, std::max(0, static_cast<int32_t>(deadline - ClockMs())));
+    };
+    consider(respawn_at_);
+    for (const Child& child : children_) consider(child.deadline);
+    return next == INT32_MAX ? -1 : next + 1;
+  }
+
+  void OnTime() {
+    const uint32_t now = ClockMs();
+    if (respawn_at_ != 0 && Passed(respawn_at_, now)) Start(current_);
+    for (Child& child : children_) {
+      if (child.deadline <= kKilledForTime || !Passed(child.deadline, now)) continue;
+      log_.Line("worker {} did not {} in time: killing it", child.pid,
+                child.phase == Phase::kStarting ? "become ready" : "finish");
+      child.deadline = kKilledForTime;
+      Kill(child);
+    }
+  }
+
+  // --- State ------------------------------------------------------------------------------
+
+  Child* Find(Phase phase) {
+    for (Child& child : children_) {
+      if (child.phase == phase) return &child;
+    }
+    return nullptr;
+  }
+
+  bool Busy() {
+    return reloading_ || !finish_.empty() || Find(Phase::kStarting) || Find(Phase::kReady) ||
+           Find(Phase::kLeaving);
+  }
+
+  static constexpr uint32_t kKilledForTime = 1;  // as a child's deadline
+
+  Slot slot_;
+  Channel master_;
+  Log log_;
+  Log worker_log_;
+  SignalFd signals_;
+  UniqueFd events_;
+  Children children_;
+  std::shared_ptr<const Code> current_;  // what the last worker that took the slot runs
+  bool reloading_ = false;               // the master waits for an outcome
+  bool orphaned_ = false;                // the last holder died: the next one recovers
+  std::string finish_;                   // "drain" or "give", once asked to end
+  std::vector<UniqueFd> inboxes_;
+  bool ended_ = false;  // the slot was drained or given away
+  bool done_ = false;
+  int failures_ = 0;  // deaths in a row without an answer between
+  uint64_t answered_before_ = 0;
+  uint32_t respawn_at_ = 0;
+};
+
+}  // namespace
+
+void RunKeeper(KeeperStart start) {
+  const Log log = start.log;
+  try {
+    LeaveSignalsToMaster();
+    prctl(PR_SET_NAME, ("keeper " + std::to_string(start.number)).c_str());
+    Keeper keeper(std::move(start));
+    keeper.Run();
+    std::_Exit(0);
+  } catch (const std::exception& error) {
+    log.Line("cannot go on: {}", error.what());
+    std::_Exit(1);
+  }
+}
+
+}  // namespace graceful

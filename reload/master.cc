@@ -1,0 +1,651 @@
+#include "reload/master.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "reload/handler_image.h"
+#include "reload/keeper.h"
+#include "reload/master_signals.h"
+#include "signals/check.h"
+#include "signals/signal_names.h"
+
+namespace graceful {
+
+namespace {
+
+constexpr int kMaxSlots = 256;
+
+// A keeper that ended within this time of its start is started again only after it.
+constexpr uint32_t kKeeperPauseMs = 1000;
+
+// Beyond max_wait_time, for keepers that are only busy with going.
+constexpr uint32_t kGraceMs = 5000;
+
+// Whether this process has a controlling terminal: /dev/tty can be opened then and only then.
+bool HasTerminal() { return static_cast<bool>(UniqueFd(open("/dev/tty", O_RDWR | O_CLOEXEC))); }
+
+// A connection is a descriptor, and the usual soft limit of 1024 is an old habit of select(2).
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  Check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  Check(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit", "RLIMIT_NOFILE");
+}
+
+SlotStatus* MapStatuses() {
+  void* mapping = mmap(nullptr, kMaxSlots * sizeof(SlotStatus), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) ThrowErrno(errno, "mmap");
+  return static_cast<SlotStatus*>(mapping);
+}
+
+void Watch(const UniqueFd& events, int fd) {
+  epoll_event event = {EPOLLIN, {.fd = fd}};
+  Check(epoll_ctl(events.Get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+void Unwatch(const UniqueFd& events, int fd) {
+  epoll_ctl(events.Get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
+std::string ControlPath(const Settings& settings, int port) {
+  if (!settings.control_socket.empty()) return settings.control_socket;
+  return DefaultControlPath(port != 0 ? std::to_string(port) : "pid-" + std::to_string(getpid()));
+}
+
+// Closes all but standard input, output and error and those in `keep`.
+void CloseAllBut(std::vector<int> keep) {
+  keep.insert(keep.end(), {0, 1, 2});
+  std::sort(keep.begin(), keep.end());
+  unsigned first = 0;
+  for (const int fd : keep) {
+    if (static_cast<unsigned>(fd) > first) close_range(first, fd - 1, 0);
+    first = std::max(first, static_cast<unsigned>(fd) + 1);
+  }
+  close_range(first, ~0u, 0);
+}
+
+// Becomes the user and group that the settings name, for good.
+void DropPrivileges(const Settings& settings) {
+  if (settings.user.empty() && settings.group.empty()) return;
+  gid_t group = getgid();
+  const passwd* user = nullptr;
+  if (!settings.user.empty()) {
+    user = getpwnam(settings.user.c_str());
+    if (user == nullptr) throw std::runtime_error("there is no user '" + settings.user + "'");
+    group = user->pw_gid;
+  }
+  if (!settings.group.empty()) {
+    const struct group* named = getgrnam(settings.group.c_str());
+    if (named == nullptr) throw std::runtime_error("there is no group '" + settings.group + "'");
+    group = named->gr_gid;
+  }
+  if (user != nullptr) {
+    Check(initgroups(settings.user.c_str(), group), "initgroups", settings.user);
+  } else {
+    Check(setgroups(0, nullptr), "setgroups");
+  }
+  Check(setgid(group), "setgid", settings.group);
+  if (user != nullptr) Check(setuid(user->pw_uid), "setuid", settings.user);
+}
+
+// Settings that only a restart changes: what a master and its keepers hold for life.
+std::string NeedRestart(const Settings& before, const Settings& now) {
+  std::string names;
+  const auto compare = [&names](const auto& a, const auto& b, const char* name) {
+    if (a != b) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  compare(before.listen, now.listen, "listen");
+  compare(before.port, now.port, "port");
+  compare(before.backlog, now.backlog, "backlog");
+  compare(before.buffer_size, now.buffer_size, "buffer_size");
+  compare(before.user, now.user, "user");
+  compare(before.group, now.group, "group");
+  compare(before.pid_file, now.pid_file, "pid_file");
+  compare(before.log_file, now.log_file, "log_file");
+  compare(before.control_socket, now.control_socket, "control_socket");
+  return names;
+}
+
+}  // namespace
+
+Master::Master(Settings settings, std::vector<std::string> arguments,
+               std::filesystem::path directory, Log log)
+    : settings_(std::move(settings)),
+      arguments_(std::move(arguments)),
+      directory_(std::move(directory)),
+      log_(std::move(log)),
+      has_terminal_(HasTerminal()),
+      started_(ClockMs()),
+      signals_(ReadMasterSignals()),
+      events_(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      listeners_(settings_),
+      control_(ControlPath(settings_, listeners_.Port())),
+      statuses_(MapStatuses()) {
+  RaiseDescriptorLimit();
+  IgnoreUntilExec({SIGPIPE});
+  Watch(events_, signals_.Get());
+  Watch(events_, control_.Get());
+}
+
+Master::~Master() { KillAll(); }
+
+int Master::Run() {
+  for (const std::string& url : listeners_.Urls()) log_.Line("listening on {}", url);
+  log_.Line("control socket {}", control_.Path());
+  Begin({.kind = Kind::kStart});
+  while (!exit_status_) {
+    epoll_event event;
+    const int count = epoll_wait(events_.Get(), &event, 1, NextTimeout());
+    if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
+    if (count == 1) OnEvent(event.data.fd);
+    OnTime();
+  }
+  return *exit_status_;
+}
+
+// --- Events -------------------------------------------------------------------------------------
+
+void Master::OnEvent(int fd) {
+  if (fd == signals_.Get()) {
+    if (const auto info = signals_.Read()) OnSignal(static_cast<int>(info->ssi_signo));
+    return;
+  }
+  if (fd == control_.Get()) return OnControlClient();
+  if (clients_.contains(fd)) return OnCommand(fd);
+  for (const auto& seat : seats_) {
+    if (seat->channel.Get() == fd) return OnKeeperMessage(*seat);
+  }
+  OnParkedListener(fd);
+}
+
+void Master::OnSignal(int number) {
+  if (number == SIGCHLD) return OnChildrenEnded();
+  log_.Line("{}", SignalName(number));
+  if (number == SIGTERM || number == SIGINT || (number == SIGHUP && has_terminal_)) {
+    Ask(Kind::kStop);
+  } else if (number == SIGQUIT) {
+    log_.Line("stopping now");
+    KillAll();
+    exit_status_ = 0;
+  } else if (number == SIGUSR1) {
+    Ask(Kind::kReload);
+  } else if (number == SIGHUP) {
+    Ask(Kind::kReconfigure);
+  } else if (number == SIGTTIN) {
+    Ask(Kind::kGrow);
+  } else if (number == SIGTTOU) {
+    Ask(Kind::kShrink);
+  }
+}
+
+void Master::OnChildrenEnded() {
+  for (const Ended& ended : ReapChildren()) {
+    for (const auto& seat : seats_) {
+      if (seat->keeper == ended.pid) {
+        OnKeeperEnded(*seat, ended);
+        break;
+      }
+    }
+  }
+}
+
+void Master::OnKeeperEnded(Seat& seat, const Ended& ended) {
+  // What is left of its group: a worker that it could not end itself, and what that started.
+  kill(-seat.keeper, SIGKILL);
+  seat.keeper = 0;
+  Unwatch(events_, seat.channel.Get());
+  seat.channel = Channel();
+  statuses_[seat.number].worker = 0;
+  if (seat.leaving) {
+    if (!ended.Cleanly()) log_.Line("keeper {} {}", seat.number, ended.Describe());
+    const int number = seat.number;
+    if (!stopping_) seats_.pop_back();
+    return SlotDone(number);
+  }
+  log_.Line("keeper {} {}: its connections are lost", seat.number, ended.Describe());
+  statuses_[seat.number].connections = 0;
+  const bool young = !Passed(seat.started + kKeeperPauseMs, ClockMs());
+  seat.start_at = std::max(1u, ClockMs() + (young ? kKeeperPauseMs : 0));
+  if (job_ && job_->waiting.contains(seat.number)) {
+    SlotFailed(seat.number, "its keeper " + ended.Describe());
+  }
+}
+
+void Master::OnKeeperMessage(Seat& seat) {
+  const std::optional<Message> message = seat.channel.Receive();
+  if (!message) return Unwatch(events_, seat.channel.Get());  // SIGCHLD comes, too
+  if (message->what == "replaced") SlotDone(seat.number);
+  if (message->what == "failed") SlotFailed(seat.number, message->text);
+}
+
+void Master::OnControlClient() {
+  Channel client = control_.Accept();
+  if (!client) return;
+  Watch(events_, client.Get());
+  clients_.emplace(client.Get(), std::move(client));
+}
+
+void Master::OnCommand(int fd) {
+  Channel client = std::move(clients_.extract(fd).mapped());
+  Unwatch(events_, fd);
+  std::optional<Message> message;
+  try {
+    message = client.Receive();
+  } catch (const std::exception& error) {
+    log_.Line("control socket: {}", error.what());
+  }
+  if (!message) return;
+  if (message->what == "status") {
+    client.Send({.what = "ok", .text = StatusJson()});
+  } else if (message->what == "reload") {
+    log_.Line("ctl reload");
+    Ask(Kind::kReload, std::move(client));
+  } else if (message->what == "stop") {
+    log_.Line("ctl stop");
+    Ask(Kind::kStop, std::move(client));
+  } else {
+    client.Send({.what = "error", .text = "this server knows no command '" + message->what + "'"});
+  }
+}
+
+// --- Connections to slots that were given up
+// ------------------------------------------------------
+
+// Their listening sockets stay open, so that nothing that waits in their queues is lost. The
+// master accepts for them and deals the connections out to the slots that are left.
+void Master::OnParkedListener(int fd) {
+  Seat* seat = nullptr;
+  for (size_t i = 0; i < seats_.size() && seat == nullptr; ++i) {
+    Seat* candidate = seats_[turn_++ % seats_.size()].get();
+    pollfd room = {candidate->inbox_in.Get(), POLLOUT, 0};
+    if (!candidate->leaving && poll(&room, 1, 0) == 1) seat = candidate;
+  }
+  const UniqueFd connection(
+      seat == nullptr ? -1 : accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!connection) {
+    if (seat == nullptr || errno != EAGAIN) WatchParked(false);  // OnTime() tries again
+    return;
+  }
+  Parcel parcel;
+  parcel.progress.state = State::kResting;
+  iovec vector = {&parcel, sizeof parcel};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  *rights = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  const int raw = connection.Get();
+  std::memcpy(CMSG_DATA(rights), &raw, sizeof raw);
+  sendmsg(seat->inbox_in.Get(), &header, MSG_NOSIGNAL);
+}
+
+void Master::Park(int slot, bool parked) {
+  for (const int fd : listeners_.OwnOfSlot(slot)) {
+    if (parked && parked_watched_) Watch(events_, fd);
+    if (!parked) Unwatch(events_, fd);
+  }
+  if (parked) {
+    parked_.insert(slot);
+  } else {
+    parked_.erase(slot);
+  }
+}
+
+void Master::WatchParked(bool watched) {
+  if (parked_watched_ == watched) return;
+  parked_watched_ = watched;
+  for (const int slot : parked_) {
+    for (const int fd : listeners_.OwnOfSlot(slot)) {
+      if (watched) {
+        Watch(events_, fd);
+      } else {
+        Unwatch(events_, fd);
+      }
+    }
+  }
+}
+
+// --- Jobs
+// -----------------------------------------------------------------------------------------
+
+void Master::Ask(Kind kind, Channel asker) {
+  if (kind == Kind::kStop) {
+    if (stopping_) {  // already at it: the asker waits for the same end
+      if (asker) job_->askers.push_back(std::move(asker));
+      return;
+    }
+    queue_.clear();
+    if (job_) Finish(false, "the server is told to stop");
+  } else if (stopping_) {
+    if (asker) asker.Send({.what = "error", .text = "the server is stopping"});
+    return;
+  }
+  // A reload that is asked for during another may be for a file that came after it: it runs once
+  // after it, however often it was asked for.
+  const bool queued = !queue_.empty() && queue_.back().kind == kind &&
+                      (kind == Kind::kReload || kind == Kind::kReconfigure);
+  if (!queued) queue_.push_back({.kind = kind});
+  if (asker) queue_.back().askers.push_back(std::move(asker));
+  if (job_) {
+    if (!queued) log_.Line("after what is under way");
+    return;
+  }
+  Job job = std::move(queue_.front());
+  queue_.pop_front();
+  Begin(std::move(job));
+}
+
+void Master::Begin(Job job) {
+  job.started = ClockMs();
+  job.closed_before = ClosedByServer();
+  job_ = std::move(job);
+  next_ = code_;
+  try {
+    switch (job_->kind) {
+      case Kind::kStart:
+        for (int i = 0; i < settings_.worker_num; ++i) AddSeat();
+        [[fallthrough]];
+      case Kind::kReload:
+        return BeginReload(settings_);
+      case Kind::kReconfigure:
+        return BeginReload(ReadConfigurationAgain());
+      case Kind::kGrow:
+        return BeginGrow();
+      case Kind::kShrink:
+        return BeginShrink();
+      case Kind::kStop:
+        return BeginStop();
+    }
+  } catch (const std::exception& error) {
+    Finish(false, error.what());
+  }
+}
+
+void Master::BeginReload(const Settings& settings) {
+  next_ = {std::make_shared<UniqueFd>(ReadHandlerImage(settings.handler)), settings,
+           code_.generation + 1};
+  for (const auto& seat : seats_) job_->todo.push_back(seat->number);
+  if (job_->kind != Kind::kStart) {
+    log_.Line("reload: generation {}, {}", next_.generation, settings.handler);
+  }
+  TellNext();
+}
+
+void Master::BeginGrow() {
+  if (seats_.size() == kMaxSlots) throw std::runtime_error("there are 256 workers already");
+  Seat& seat = AddSeat();
+  job_->todo.push_back(seat.number);
+  TellNext();
+}
+
+void Master::BeginShrink() {
+  if (seats_.size() == 1) throw std::runtime_error("the last worker stays");
+  Seat& leaving = *seats_.back();
+  leaving.leaving = true;
+  job_->waiting.insert(leaving.number);
+  Park(leaving.number, true);
+  Message give = {.what = "give"};
+  for (const auto& seat : seats_) {
+    if (seat->leaving) continue;
+    give.fds.emplace_back(
+        Check(fcntl(seat->inbox_in.Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
+  }
+  if (leaving.keeper != 0) {
+    leaving.channel.Send(give);
+  } else {
+    const int number = leaving.number;
+    seats_.pop_back();
+    SlotDone(number);
+  }
+}
+
+void Master::BeginStop() {
+  stopping_ = true;
+  log_.Line("stopping: finishing {} connections' requests", [this] {
+    uint32_t open = 0;
+    for (const auto& seat : seats_) open += statuses_[seat->number].connections;
+    return open;
+  }());
+  listeners_.Refuse();
+  for (const int slot : parked_) {
+    for (const int fd : listeners_.OwnOfSlot(slot)) OnParkedListener(fd);
+  }
+  stop_by_ = ClockMs() + Milliseconds(settings_.max_wait_time) + kGraceMs;
+  for (const auto& seat : seats_) {
+    seat->leaving = true;
+    seat->start_at = 0;
+    if (seat->keeper == 0) continue;
+    job_->waiting.insert(seat->number);
+    seat->channel.Send({.what = "stop"});
+  }
+  if (job_->waiting.empty()) Finish(true, "");
+}
+
+// Slots start together; they are replaced one after another.
+void Master::TellNext() {
+  const bool together = job_->kind == Kind::kStart;
+  while (!job_->todo.empty() && (together || job_->waiting.empty())) {
+    Seat& seat = *FindSeat(job_->todo.front());
+    job_->todo.pop_front();
+    job_->waiting.insert(seat.number);
+    if (seat.keeper == 0) StartKeeper(seat);
+    TellToRun(seat, next_);
+  }
+}
+
+void Master::SlotDone(int slot) {
+  if (!job_ || job_->waiting.erase(slot) == 0) {
+    log_.Line("slot {} serves again", slot);
+    return;
+  }
+  ++job_->done;
+  if (!job_->waiting.empty()) return;
+  if (!job_->todo.empty()) return TellNext();
+  Finish(true, Outcome());
+}
+
+// The first failure ends the job: the slots that were not told yet go on as they are.
+void Master::SlotFailed(int slot, const std::string& reason) {
+  if (!job_ || job_->waiting.erase(slot) == 0) return;
+  std::string text = fmt::format("slot {}: {}", slot, reason);
+  if (job_->kind == Kind::kReload || job_->kind == Kind::kReconfigure) {
+    text += fmt::format("; {} of {} workers replaced, the others serve on as before", job_->done,
+                        seats_.size());
+  }
+  Finish(false, text);
+}
+
+void Master::Finish(bool ok, const std::string& text) {
+  Job job = std::move(*job_);
+  job_.reset();
+  const bool runs_code = job.kind != Kind::kStop && job.kind != Kind::kShrink;
+  if (ok && runs_code) {
+    code_ = next_;
+    settings_ = code_.settings;
+  }
+  if (job.kind == Kind::kStop) {
+    uint64_t answered = 0;
+    for (const auto& seat : seats_) answered += statuses_[seat->number].answered;
+    const std::string outcome =
+        fmt::format("stopped in {} ms, {} requests answered", ClockMs() - job.started, answered);
+    log_.Line("{}", outcome);
+    exit_status_ = 0;
+    for (const Channel& asker : job.askers) asker.Send({.what = "ok", .text = outcome});
+    return;
+  }
+  if (job.kind == Kind::kStart && !ok) {
+    log_.Line("cannot start: {}", text);
+    exit_status_ = 1;
+    return;
+  }
+  if (job.kind == Kind::kGrow && !ok && seats_.back()->keeper != 0 && !stopping_) {
+    // A slot that could not start is not kept half alive.
+    seats_.back()->leaving = true;
+    Park(seats_.back()->number, true);
+    seats_.back()->channel.Send({.what = "stop"});
+  }
+  last_outcome_ = (ok ? "" : "failed: ") + text;
+  log_.Line("{}", job.kind == Kind::kStart ? text : last_outcome_);
+  for (const Channel& asker : job.askers) {
+    asker.Send({.what = ok ? "ok" : "error", .text = text});
+  }
+  if (!queue_.empty() && !stopping_) {
+    Job next = std::move(queue_.front());
+    queue_.pop_front();
+    Begin(std::move(next));
+  }
+}
+
+std::string Master::Outcome() const {
+  const uint32_t ms = ClockMs() - job_->started;
+  switch (job_->kind) {
+    case Kind::kStart:
+      return fmt::format("ready: {} workers in {} ms; pid {}", job_->done, ms, getpid());
+    case Kind::kGrow:
+      return fmt::format("one worker more: {}", seats_.size());
+    case Kind::kShrink:
+      return fmt::format("one worker fewer: {}", seats_.size());
+    default:
+      return fmt::format("{} workers replaced in {} ms, {} connections closed", job_->done, ms,
+                         ClosedByServer() - job_->closed_before);
+  }
+}
+
+Settings Master::ReadConfigurationAgain() {
+  Settings settings = ReadSettings(arguments_, directory_);
+  const std::string names = NeedRestart(settings_, settings);
+  if (!names.empty()) log_.Line("changed, but needs a restart: {}", names);
+  return settings;
+}
+
+// --- Keepers
+// --------------------------------------------------------------------------------------
+
+Master::Seat& Master::AddSeat() {
+  int ends[2];
+  Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "socketpair");
+  auto seat = std::make_unique<Seat>();
+  seat->number = static_cast<int>(seats_.size());
+  listeners_.AddSlot(seat->number);
+  seat->inbox_in.Reset(ends[0]);
+  seat->inbox_out.Reset(ends[1]);
+  std::memset(static_cast<void*>(&statuses_[seat->number]), 0, sizeof(SlotStatus));
+  seats_.push_back(std::move(seat));
+  return *seats_.back();
+}
+
+void Master::StartKeeper(Seat& seat) {
+  auto [channel, keepers_end] = Channel::MakePair();
+  seat.start_at = 0;
+  seat.started = ClockMs();
+  seat.keeper = Check(fork(), "fork");
+  if (seat.keeper == 0) BecomeKeeper(seat, std::move(keepers_end));
+  seat.channel = std::move(channel);
+  Watch(events_, seat.channel.Get());
+  if (parked_.contains(seat.number)) Park(seat.number, false);
+}
+
+// In the child. Nothing here returns into the master's objects, which are copies now.
+void Master::BecomeKeeper(Seat& seat, Channel channel) {
+  try {
+    // A group of its own: the terminal's signals (Ctrl-C) are for the master alone.
+    Check(setpgid(0, 0), "setpgid");
+    KeeperStart start = {.number = seat.number,
+                         .listeners = listeners_.ForSlot(seat.number),
+                         .inbox = UniqueFd(seat.inbox_out.Release()),
+                         .channel = std::move(channel),
+                         .status = statuses_[seat.number],
+                         .settings = settings_,
+                         .log = log_.As("keeper " + std::to_string(seat.number))};
+    std::vector<int> keep = {start.inbox.Get(), start.channel.Get(), start.log.Fd()};
+    for (const UniqueFd& listener : start.listeners) keep.push_back(listener.Get());
+    CloseAllBut(std::move(keep));
+    DropPrivileges(settings_);
+    RunKeeper(std::move(start));
+  } catch (const std::exception& error) {
+    log_.Line("keeper {} cannot start: {}", seat.number, error.what());
+    _exit(1);
+  }
+}
+
+void Master::TellToRun(Seat& seat, const Code& code) {
+  Message message = {.what = "reload", .text = Encode(code.settings), .number = code.generation};
+  message.fds.emplace_back(
+      Check(fcntl(code.image->Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
+  seat.channel.Send(message);
+}
+
+void Master::KillAll() {
+  for (const auto& seat : seats_) {
+    if (seat->keeper == 0) continue;
+    kill(-seat->keeper, SIGKILL);
+    kill(seat->keeper, SIGKILL);
+    WaitFor(seat->keeper);
+    seat->keeper = 0;
+  }
+}
+
+// --- Time
+// -----------------------------------------------------------------------------------------
+
+int Master::NextTimeout() const {
+  int32_t next = parked_watched_ ? INT32_MAX : 10;
+  const auto consider = [&next](uint32_t deadline) {
+    if (deadline != 0)
+      next = std::min(next, std::max(0, static_cast<int32_t>(deadline - ClockMs())));
+  };
+  consider(stop_by_);
+  for (const auto& seat : seats_) consider(seat->start_at);
+  return next == INT32_MAX ? -1 : next + 1;
+}
+
+void Master::OnTime() {
+  WatchParked(true);
+  const uint32_t now = ClockMs();
+  if (stop_by_ != 0 && Passed(stop_by_, now)) {
+    log_.Line("max_wait_time is over: killing what is left");
+    KillAll();
+    if (job_) Finish(true, "");
+  }
+  for (const auto& seat : seats_) {
+    if (seat->start_at == 0 || !Passed(seat->start_at, now)) continue;
+    StartKeeper(*seat);
+    TellToRun(*seat, code_);
+  }
+}
+
+// --- State
+// ----------------------------------------------------------------------------------------
+
+Master::Seat* Master::FindSeat(int slot) {
+  for (const auto& seat : seats_) {
+    if (seat->number == slot) return seat.get();
+  }
+  throw std::logic_error("no slot " + std::to_string(slot));
+}
+
+uint64_t Master::ClosedByServer() const {
+  uint64_t closed = 0;
+  for (int slot = 0; slot < kMaxSlots; ++slot) closed += statuses_[slot].closed_by_server;
+  return closed;
+}
+
+}  // namespace graceful

@@ -1,0 +1,141 @@
+#ifndef GRACEFUL_RELOAD_MASTER_H_
+#define GRACEFUL_RELOAD_MASTER_H_
+
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "reload/channel.h"
+#include "reload/control_socket.h"
+#include "reload/listeners.h"
+#include "reload/log.h"
+#include "reload/settings.h"
+#include "reload/slot.h"
+#include "signals/children.h"
+#include "signals/signal_fd.h"
+
+namespace graceful {
+
+// Decides: which slots there are, which code they run, when all ends. It touches no connection
+// and runs no handler's code.
+//
+//   SIGTERM, SIGINT   stop: finish every request, then exit with 0
+//   SIGQUIT           stop now
+//   SIGUSR1           replace the workers, one slot after another
+//   SIGTTIN, SIGTTOU  one slot more, one fewer
+//   SIGHUP            with a terminal: as SIGTERM; without: read the configuration and reload
+//
+// One job at a time; the others wait. What ctl asks for are the same jobs, with an answer.
+class Master {
+ public:
+  // `arguments`, `directory`: where the settings came from, to read them again. Throws when it
+  // can't listen.
+  Master(Settings settings, std::vector<std::string> arguments, std::filesystem::path directory,
+         Log log);
+  ~Master();
+
+  // Until it was told to stop. Returns the exit status.
+  int Run();
+
+ private:
+  enum class Kind { kStart, kReload, kReconfigure, kGrow, kShrink, kStop };
+
+  // A slot as the master sees it.
+  struct Seat {
+    int number;
+    pid_t keeper = 0;    // 0: none now
+    Channel channel;     // to the keeper
+    UniqueFd inbox_in;   // connections are sent here
+    UniqueFd inbox_out;  // and received there; kept, so that none is lost with a keeper
+    uint32_t started = 0;
+    uint32_t start_at = 0;  // when to try a keeper again
+    bool leaving = false;
+  };
+
+  struct Job {
+    Kind kind;
+    std::vector<Channel> askers = {};  // ctl, waiting for the outcome
+    std::deque<int> todo = {};         // slots to be told
+    std::set<int> waiting = {};        // slots that were told and have not answered
+    uint32_t started = 0;
+    uint64_t closed_before = 0;
+    int done = 0;
+  };
+
+  // What new workers run.
+  struct Code {
+    std::shared_ptr<UniqueFd> image;
+    Settings settings;
+    int generation = 0;
+  };
+
+  void OnEvent(int fd);
+  void OnSignal(int number);
+  void OnChildrenEnded();
+  void OnKeeperEnded(Seat& seat, const Ended& ended);
+  void OnKeeperMessage(Seat& seat);
+  void OnControlClient();
+  void OnCommand(int fd);
+  void OnParkedListener(int fd);
+  int NextTimeout() const;
+  void OnTime();
+
+  void Ask(Kind kind, Channel asker = Channel());
+  void Begin(Job job);
+  void BeginReload(const Settings& settings);
+  void BeginGrow();
+  void BeginShrink();
+  void BeginStop();
+  void TellNext();
+  void SlotDone(int slot);
+  void SlotFailed(int slot, const std::string& reason);
+  void Finish(bool ok, const std::string& text);
+  Settings ReadConfigurationAgain();
+
+  Seat& AddSeat();
+  void StartKeeper(Seat& seat);
+  [[noreturn]] void BecomeKeeper(Seat& seat, Channel channel);
+  void TellToRun(Seat& seat, const Code& code);
+  void Park(int slot, bool parked);
+  void WatchParked(bool watched);
+  void KillAll();
+  Seat* FindSeat(int slot);
+  int SeatsWithKeeper() const;
+  uint64_t ClosedByServer() const;
+  std::string Outcome() const;
+  std::string StatusJson() const;
+
+  Settings settings_;
+  const std::vector<std::string> arguments_;
+  const std::filesystem::path directory_;
+  const Log log_;
+  const bool has_terminal_;
+  const uint32_t started_;
+  SignalFd signals_;
+  UniqueFd events_;
+  Listeners listeners_;
+  ControlSocket control_;
+  std::map<int, Channel> clients_;
+  SlotStatus* statuses_;  // shared with keepers and workers, one for each possible slot
+  std::vector<std::unique_ptr<Seat>> seats_;
+  std::set<int> parked_;  // listeners of slots that were given up: the master accepts for them
+  bool parked_watched_ = true;
+  size_t turn_ = 0;
+  Code code_;  // what was accepted last
+  Code next_;  // what the job under way brings
+  std::optional<Job> job_;
+  std::deque<Job> queue_;
+  std::string last_outcome_;
+  bool stopping_ = false;
+  uint32_t stop_by_ = 0;
+  std::optional<int> exit_status_;
+};
+
+}  // namespace graceful
+
+#endif  // GRACEFUL_RELOAD_MASTER_H_

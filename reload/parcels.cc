@@ -1,0 +1,156 @@
+// How connections travel from a slot that is given up to the others (connections.h).
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "reload/connections.h"
+#include "signals/check.h"
+
+namespace graceful {
+
+namespace {
+
+// A memory file with the bytes, or none when there are none.
+UniqueFd MakeByteFile(std::string_view unanswered, std::string_view unwritten) {
+  if (unanswered.empty() && unwritten.empty()) return UniqueFd();
+  UniqueFd file(Check(memfd_create("parcel", MFD_CLOEXEC), "memfd_create"));
+  for (const std::string_view bytes : {unanswered, unwritten}) {
+    for (size_t done = 0; done < bytes.size();) {
+      done += static_cast<size_t>(
+          Check(write(file.Get(), bytes.data() + done, bytes.size() - done), "write", "parcel"));
+    }
+  }
+  return file;
+}
+
+bool WaitToSend(int inbox, uint32_t deadline) {
+  pollfd waiting = {inbox, POLLOUT, 0};
+  const int32_t left = static_cast<int32_t>(deadline - ClockMs());
+  return RetryInterrupted([&] { return poll(&waiting, 1, std::max(0, left)); }) == 1;
+}
+
+}  // namespace
+
+uint32_t Connections::GiveAway(const std::vector<int>& inboxes, uint32_t deadline) {
+  accepting_ = false;  // the master goes on with the listeners
+  for (const UniqueFd& listener : slot_.listeners) {
+    epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
+  }
+  size_t turn = 0;
+  for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
+    if (At(fd).Get().state == State::kFree) continue;
+    if (!SendParcel(fd, inboxes[turn++ % inboxes.size()], deadline)) break;
+  }
+  return slot_.status.connections;
+}
+
+bool Connections::SendParcel(int fd, int inbox, uint32_t deadline) {
+  const Progress progress = At(fd).Get();
+  const std::string_view unanswered = slot_.table.Unanswered(progress);
+  const std::string_view unwritten = slot_.table.Unwritten(progress);
+  Parcel parcel = {progress, static_cast<uint32_t>(unanswered.size()),
+                   static_cast<uint32_t>(unwritten.size())};
+  const UniqueFd bytes = MakeByteFile(unanswered, unwritten);
+  const int fds[2] = {fd, bytes.Get()};
+  const size_t fds_size = (bytes ? 2 : 1) * sizeof(int);
+
+  IoNote& note = slot_.table.Note();
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
+  note.fd = fd;
+  note.version = At(fd).Version();
+  note.vector = {&parcel, sizeof parcel};
+  note.message = {};
+  note.message.msg_hdr.msg_iov = &note.vector;
+  note.message.msg_hdr.msg_iovlen = 1;
+  note.message.msg_hdr.msg_control = control;
+  note.message.msg_hdr.msg_controllen = CMSG_SPACE(fds_size);
+  cmsghdr* rights = CMSG_FIRSTHDR(&note.message.msg_hdr);
+  *rights = {CMSG_LEN(fds_size), SOL_SOCKET, SCM_RIGHTS};
+  std::memcpy(CMSG_DATA(rights), fds, fds_size);
+  note.kind.store(IoNote::Kind::kGiveAway, std::memory_order_release);
+
+  while (sendmmsg(inbox, &note.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+    // ETOOMANYREFS: too many descriptors are on their way already (unix(7)); they will arrive.
+    if (errno != EAGAIN && errno != EINTR && errno != ETOOMANYREFS) return false;
+    if (errno == ETOOMANYREFS) usleep(1000);
+    if (!WaitToSend(inbox, deadline) || Passed(deadline, ClockMs())) return false;
+  }
+  Forget(fd);
+  return true;
+}
+
+// Lets go of a connection that another slot has now. The epoll would watch it for as long as any
+// process has it open (epoll(7), Q6), so it is told.
+void Connections::Forget(int fd) {
+  epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, fd, nullptr);
+  const Progress last = At(fd).Get();
+  close(fd);
+  At(fd).Commit({});
+  Pool().Free(last.in);
+  Pool().Free(last.out);
+  begun_.erase(fd);
+  Count(slot_.status.connections, uint32_t(-1));
+}
+
+void Connections::ReceiveParcel() {
+  InboxNote& note = slot_.table.Inbox();
+  note.vector = {&note.parcel, sizeof note.parcel};
+  note.message = {};
+  note.message.msg_hdr.msg_iov = &note.vector;
+  note.message.msg_hdr.msg_iovlen = 1;
+  note.message.msg_hdr.msg_control = note.control;
+  note.message.msg_hdr.msg_controllen = sizeof note.control;
+  const int received =
+      recvmmsg(slot_.inbox.Get(), &note.message, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
+  if (received == 1 && note.message.msg_len > 0) UnpackParcel();
+}
+
+// Also a successor's first step when its predecessor died in here: it may be done twice.
+void Connections::UnpackParcel() {
+  InboxNote& note = slot_.table.Inbox();
+  int fds[2] = {-1, -1};
+  if (const cmsghdr* rights = CMSG_FIRSTHDR(&note.message.msg_hdr)) {
+    const size_t size = std::min<size_t>(rights->cmsg_len - CMSG_LEN(0), sizeof fds);
+    std::memcpy(fds, CMSG_DATA(rights), size);
+  }
+  const int fd = fds[0];
+  UniqueFd bytes(fds[1]);
+  const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(fd);
+  if (arrived && At(fd).Get().state == State::kFree) {
+    Progress progress = note.parcel.progress;
+    progress.in = progress.out = {};
+    progress.in_begin = progress.out_begin = 0;
+    progress.in_end = note.parcel.unanswered;
+    progress.out_end = note.parcel.unwritten;
+    progress.waits_to_write = false;
+    bool whole = true;
+    const auto unpack = [&](Extent& extent, uint32_t size, uint32_t offset) {
+      if (size == 0) return;
+      const std::optional<Extent> room = Pool().Allocate(size);
+      whole = whole && room &&
+              pread(bytes.Get(), Pool().Data(*room), size, offset) == static_cast<ssize_t>(size);
+      if (room) extent = *room;
+    };
+    unpack(progress.in, progress.in_end, 0);
+    unpack(progress.out, progress.out_end, progress.in_end);
+    if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
+    if (whole) {
+      Add(fd, progress);
+    } else {
+      Pool().Free(progress.in);
+      Pool().Free(progress.out);
+      Add(fd, {.state = State::kResting});
+      SendLast(fd, 503, "no buffer is free");
+    }
+    if (whole && (progress.in || progress.out)) Advance(fd);
+  }
+  note.message.msg_len = 0;
+}
+
+}  // namespace graceful

@@ -1,0 +1,195 @@
+// What a worker does first when its predecessor died with the slot in its hands (connections.h).
+//
+// The table may have been left at any instruction, or been written over by a handler gone wild.
+// It is read as one reads input from outside: a record that makes no sense costs its connection.
+
+#include <dirent.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "reload/connections.h"
+#include "signals/check.h"
+
+namespace graceful {
+
+namespace {
+
+// A request that was in the hands of so many workers when they died is not given to another.
+constexpr int kDeathsPerRequest = 2;
+
+sockaddr_storage LocalAddress(int fd) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return address;
+}
+
+// Whether a socket with address `a` was accepted from a listener with address `b`, which may be a
+// wildcard: so the port decides, or the path.
+bool IsSameService(const sockaddr_storage& a, const sockaddr_storage& b) {
+  if (a.ss_family != b.ss_family) return false;
+  switch (a.ss_family) {
+    case AF_INET:
+      return reinterpret_cast<const sockaddr_in&>(a).sin_port ==
+             reinterpret_cast<const sockaddr_in&>(b).sin_port;
+    case AF_INET6:
+      return reinterpret_cast<const sockaddr_in6&>(a).sin6_port ==
+             reinterpret_cast<const sockaddr_in6&>(b).sin6_port;
+    case AF_UNIX:
+      return std::strcmp(reinterpret_cast<const sockaddr_un&>(a).sun_path,
+                         reinterpret_cast<const sockaddr_un&>(b).sun_path) == 0;
+    default:
+      return false;
+  }
+}
+
+std::vector<int> OpenDescriptors() {
+  std::vector<int> fds;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/fd"), closedir);
+  if (!directory) return fds;
+  while (const dirent* entry = readdir(directory.get())) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != dirfd(directory.get())) fds.push_back(fd);
+  }
+  return fds;
+}
+
+}  // namespace
+
+void Connections::Recover() {
+  ApplyNote();
+  Pool().Clear();
+  uint32_t open = 0;
+  uint32_t lost = 0;
+  for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
+    if (At(fd).Get().state == State::kFree) continue;
+    if (IsConnection(fd) && IsSound(At(fd).Get())) {
+      ++open;
+      continue;
+    }
+    if (IsConnection(fd)) close(fd);
+    At(fd).Commit({});
+    ++lost;
+  }
+  slot_.status.connections = open;
+  if (lost > 0) log_.Line("{} records of the table made no sense and were given up", lost);
+  if (slot_.table.Inbox().message.msg_len > 0) UnpackParcel();
+  AdoptStrays();
+
+  for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
+    const Progress progress = At(fd).Get();
+    if (progress.state == State::kFree) continue;
+    // Whether or not it was in the epoll yet, and for what: now it is, for reading.
+    if (!Watch(EPOLL_CTL_MOD, fd, progress.waits_to_write)) {
+      Watch(EPOLL_CTL_ADD, fd, progress.waits_to_write);
+    }
+    if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
+    if (progress.state == State::kHeld) RetryHeld(fd);
+    const State state = At(fd).Get().state;
+    if (state == State::kResting || state == State::kAnswering) Advance(fd);
+  }
+}
+
+// Brings the record of the connection that was being read or written up to what the kernel did.
+void Connections::ApplyNote() {
+  IoNote& note = slot_.table.Note();
+  const IoNote::Kind kind = note.kind.load(std::memory_order_acquire);
+  note.kind = IoNote::Kind::kNone;
+  if (kind == IoNote::Kind::kNone || note.fd < 0 || note.fd >= slot_.table.Capacity()) return;
+  Record& record = At(note.fd);
+  if (record.Version() != note.version) return;  // the dead worker had done it itself
+  Progress progress = record.Get();
+  const uint32_t size = note.message.msg_len;
+  if (size == 0) return;
+  switch (kind) {
+    case IoNote::Kind::kReceive:
+      progress.in_end += size;
+      break;
+    case IoNote::Kind::kSend:
+      progress.out_begin += size;
+      break;
+    case IoNote::Kind::kGiveAway:
+      return Forget(note.fd);
+    case IoNote::Kind::kNone:
+      return;
+  }
+  record.Commit(progress);
+}
+
+// Takes the record's buffers in the pool; false when what it says can't be.
+bool Connections::IsSound(const Progress& progress) {
+  const auto fits = [this](Extent extent, uint32_t begin, uint32_t end) {
+    if (!extent) return begin == 0 && end == 0;
+    return begin <= end && end <= BufferPool::Capacity(extent) && Pool().Take(extent);
+  };
+  if (progress.state > State::kLingering) return false;
+  if (!fits(progress.in, progress.in_begin, progress.in_end)) return false;
+  if (fits(progress.out, progress.out_begin, progress.out_end)) return true;
+  Pool().Free(progress.in);
+  return false;
+}
+
+// A stream socket of this slot's service that is no listener.
+bool Connections::IsConnection(int fd) const {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (fd < 0 || fd >= slot_.table.Capacity()) return false;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) == -1 || value != SOCK_STREAM) {
+    return false;
+  }
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == -1 || value != 0) return false;
+  const sockaddr_storage address = LocalAddress(fd);
+  return std::any_of(slot_.service.begin(), slot_.service.end(),
+                     [&](const sockaddr_storage& own) { return IsSameService(address, own); });
+}
+
+// The request that the dead worker held: run again when that does no harm (RFC 9110, 9.2.2) and it
+// is not what kills the workers; else answered, so that the client knows.
+void Connections::RetryHeld(int fd) {
+  Progress progress = At(fd).Get();
+  ++progress.deaths;
+  RequestParser parser(limits_);
+  if (parser.Parse(slot_.table.Unanswered(progress)) != RequestParser::Outcome::kComplete) {
+    return Close(fd, /*by_peer=*/false);
+  }
+  if (parser.IsIdempotent() && progress.deaths < kDeathsPerRequest) {
+    Count(slot_.status.rerun);
+    progress.state = State::kResting;
+    return At(fd).Commit(progress);
+  }
+  Count(slot_.status.given_up);
+  Response response = PlainResponse(503, "the worker died while it ran this request");
+  response.headers.emplace_back("Retry-After", "0");
+  const ResponseWriter::Framing framing = {
+      .close = !parser.KeepAlive(), .head = parser.IsHead(), .http10 = parser.IsHttp10()};
+  Extent outgrown;
+  const std::string& head = writer_.Head(response, framing);
+  if (!AppendAnswer(progress, head, framing.head ? "" : response.body, outgrown)) {
+    return SendLast(fd, 503, response.body);
+  }
+  progress.state = State::kAnswering;
+  progress.close_after = framing.close;
+  const Extent used = progress.Consume(parser.Size());
+  At(fd).Commit(progress);
+  Pool().Free(used);
+  Pool().Free(outgrown);
+}
+
+// Connections that were accepted and not yet written down: in the descriptor table only.
+void Connections::AdoptStrays() {
+  for (const int fd : OpenDescriptors()) {
+    if (IsConnection(fd) && At(fd).Get().state == State::kFree) {
+      Add(fd, {.state = State::kResting});
+    }
+  }
+}
+
+}  // namespace graceful

@@ -1,0 +1,46 @@
+// What `ctl status --json` shows of a master (master.h).
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "reload/master.h"
+#include "reload/version.h"
+
+namespace graceful {
+
+std::string Master::StatusJson() const {
+  nlohmann::json slots = nlohmann::json::array();
+  for (const auto& seat : seats_) {
+    const SlotStatus& status = statuses_[seat->number];
+    slots.push_back({{"slot", seat->number},
+                     {"keeper", seat->keeper},
+                     {"worker", status.worker.load()},
+                     {"generation", status.generation.load()},
+                     {"connections", status.connections.load()},
+                     {"accepted", status.accepted.load()},
+                     {"requests", status.requests.load()},
+                     {"answered", status.answered.load()},
+                     {"refused", status.refused.load()},
+                     {"failed", status.failed.load()},
+                     {"closed_by_client", status.closed_by_peer.load()},
+                     {"closed_by_server", status.closed_by_server.load()},
+                     {"deaths", status.deaths.load()},
+                     {"rerun", status.rerun.load()},
+                     {"given_up", status.given_up.load()}});
+  }
+  const nlohmann::json json = {{"version", GRACEFUL_VERSION},
+                               {"master", getpid()},
+                               {"uptime_ms", ClockMs() - started_},
+                               {"listening", listeners_.Urls()},
+                               {"generation", code_.generation},
+                               {"handler", settings_.handler},
+                               {"state", stopping_ ? "stopping"
+                                         : job_    ? "busy"
+                                                   : "serving"},
+                               {"last", last_outcome_},
+                               {"slots", slots}};
+  return json.dump();
+}
+
+}  // namespace graceful
