@@ -21,7 +21,11 @@ LoadedHandler::LoadedHandler(int image_fd) {
   // never closed: its worker process ends instead, which cleans up more surely than dlclose(3).
   const std::string path = "/proc/self/fd/" + std::to_string(image_fd);
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) throw std::runtime_error(std::string("dlopen: ") + dlerror());
+  if (library == nullptr) {
+    std::string reason = dlerror();
+    if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
+    throw std::runtime_error("dlopen: " + reason);
+  }
 
   on_request_ = Find<decltype(on_request_)>(library, "OnRequest");
   on_worker_start_ = Find<decltype(on_worker_start_)>(library, "OnWorkerStart");
