@@ -119,6 +119,10 @@ class ConnectionTable {
   // up another request: an epoll event alone would wait for the end of its batch.
   std::atomic<bool>& Interrupt() { return header_->interrupt; }
 
+  // Set by the keeper with the wish to stop: a response that is finished from now on is the last
+  // on its connection, and says so.
+  std::atomic<bool>& Draining() { return header_->draining; }
+
   // The earliest deadline of all records, 0 for none: when to look through the table for passed
   // ones. Kept here so that a successor need not walk the table to know it.
   uint32_t& NextDeadline() { return header_->next_deadline; }
@@ -137,6 +141,7 @@ class ConnectionTable {
     int high_water;
     uint32_t next_deadline;
     std::atomic<bool> interrupt;
+    std::atomic<bool> draining;
     IoNote note;
     InboxNote inbox;
   };

@@ -82,7 +82,7 @@ void Connections::Close(int fd, bool by_peer) {
   begun_.erase(fd);
   Count(by_peer ? slot_.status.closed_by_peer : slot_.status.closed_by_server);
   Count(slot_.status.connections, uint32_t(-1));
-  if (!accepting_ && !draining_) StartAccepting();
+  if (!accepting_ && !slot_.table.Draining()) StartAccepting();
 }
 
 void Connections::PauseAccepting(const char* why) {
@@ -271,21 +271,24 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
 
   const std::string_view bytes = slot_.table.Unanswered(progress);
   const size_t size = parser.Size();
-  ResponseWriter::Framing framing;
-  framing.head = parser.IsHead();
-  framing.http10 = parser.IsHttp10();
-  framing.close = !parser.KeepAlive() || (draining_ && size == bytes.size());
-
+  ResponseWriter::Framing framing = {.head = parser.IsHead(), .http10 = parser.IsHttp10()};
   ++requests_;
   Count(slot_.status.requests);
   const std::string* head;
   ResetResponse();
+  // Decided when the response is there: a stop may have been asked for meanwhile.
+  const auto is_last = [&] {
+    return !parser.KeepAlive() || (slot_.table.Draining() && size == bytes.size());
+  };
   try {
     answer_(parser.MakeRequest(bytes, worker_), response_);
+    framing.close = is_last();
     head = &writer_.Head(response_, framing);
   } catch (const std::exception& error) {
+    framing.close = is_last();
     head = &HandlerFailed(bytes, error.what(), framing);
   } catch (...) {
+    framing.close = is_last();
     head = &HandlerFailed(bytes, "it threw what is no std::exception", framing);
   }
 
@@ -414,7 +417,7 @@ bool Connections::Flush(int fd) {
       record.Commit(progress);
       Pool().Free(written);
       if (watched) Watch(EPOLL_CTL_MOD, fd, /*writable=*/false);
-      if (last || (draining_ && !progress.in)) Linger(fd);
+      if (last || (slot_.table.Draining() && !progress.in)) Linger(fd);
       return true;
     }
     if (IsBroken(errno)) {
@@ -470,7 +473,7 @@ int Connections::EnforceDeadlines() {
   const uint32_t now = ClockMs();
   if (Passed(next, now)) {
     next = 0;
-    if (!accepting_ && !draining_) StartAccepting();
+    if (!accepting_ && !slot_.table.Draining()) StartAccepting();
     for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
       const Progress progress = At(fd).Get();
       if (progress.state == State::kFree || progress.deadline == 0) continue;
@@ -494,7 +497,6 @@ void Connections::Drain() {
     }
     epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
   }
-  draining_ = true;
   accepting_ = false;
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     if (At(fd).Get().state != State::kResting) continue;

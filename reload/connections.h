@@ -107,7 +107,6 @@ class Connections {
   Response response_;
   std::unique_ptr<RequestParser> parser_;  // for the next request that is not begun yet
   std::unordered_map<int, std::unique_ptr<RequestParser>> begun_;
-  bool draining_ = false;
   bool accepting_ = true;
   uint64_t requests_ = 0;
 };

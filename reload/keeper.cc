@@ -180,6 +180,7 @@ class Keeper {
   }
 
   void AskToFinish(Child& holder) {
+    slot_.table.Draining() = finish_ == "drain";
     std::vector<int> numbers;
     for (const UniqueFd& inbox : inboxes_) numbers.push_back(inbox.Get());
     Ask(holder, {.what = finish_, .numbers = std::move(numbers)});

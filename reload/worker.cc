@@ -133,8 +133,9 @@ class WorkerProcess : public Worker {
   void Drain() {
     const uint32_t deadline = Deadline();
     connections_.Drain();
-    while (slot_.status.connections > 0 && !Passed(deadline, ClockMs())) {
+    for (;;) {
       const int next = connections_.EnforceDeadlines();
+      if (slot_.status.connections == 0 || Passed(deadline, ClockMs())) return;
       const int left = static_cast<int>(deadline - ClockMs());
       ServeBatch(next == -1 ? left : std::min(next, left));
     }
