@@ -144,18 +144,25 @@ Master::Master(Settings settings, std::vector<std::string> arguments,
 
 Master::~Master() { KillAll(); }
 
-int Master::Run() {
+void Master::Start() {
   for (const std::string& url : listeners_.Urls()) log_.Line("listening on {}", url);
   log_.Line("control socket {}", control_.Path());
   Begin({.kind = Kind::kStart});
-  while (!exit_status_) {
-    epoll_event event;
-    const int count = epoll_wait(events_.Get(), &event, 1, NextTimeout());
-    if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
-    if (count == 1) OnEvent(event.data.fd);
-    OnTime();
-  }
+  while (code_.generation == 0 && !exit_status_) OneEvent();
+  if (exit_status_ == 1) throw std::runtime_error("cannot start: " + last_outcome_);
+}
+
+int Master::Run() {
+  while (!exit_status_) OneEvent();
   return *exit_status_;
+}
+
+void Master::OneEvent() {
+  epoll_event event;
+  const int count = epoll_wait(events_.Get(), &event, 1, NextTimeout());
+  if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
+  if (count == 1) OnEvent(event.data.fd);
+  OnTime();
 }
 
 // --- Events -------------------------------------------------------------------------------------
@@ -492,7 +499,7 @@ void Master::Finish(bool ok, const std::string& text) {
     return;
   }
   if (job.kind == Kind::kStart && !ok) {
-    log_.Line("cannot start: {}", text);
+    last_outcome_ = text;
     exit_status_ = 1;
     return;
   }

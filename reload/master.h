@@ -39,8 +39,14 @@ class Master {
          Log log);
   ~Master();
 
-  // Until it was told to stop. Returns the exit status.
+  // Starts the slots and waits until all of them serve. Throws std::runtime_error when one can't.
+  void Start();
+
+  // Serves until it is told to stop. Returns the exit status.
   int Run();
+
+  // "http://127.0.0.1:8080"
+  std::vector<std::string> Urls() const { return listeners_.Urls(); }
 
  private:
   enum class Kind { kStart, kReload, kReconfigure, kGrow, kShrink, kStop };
@@ -74,6 +80,7 @@ class Master {
     int generation = 0;
   };
 
+  void OneEvent();
   void OnEvent(int fd);
   void OnSignal(int number);
   void OnChildrenEnded();

@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon_methods/double_fork/daemonize.h"
+#include "daemon_methods/pid_file.h"
 #include "reload/log.h"
 #include "reload/master.h"
 #include "reload/settings.h"
@@ -28,13 +32,45 @@ graceful::UniqueFd OpenLog(const std::string& path) {
       graceful::Check(open(path.c_str(), kFlags, 0640), "open log_file", path));
 }
 
+std::optional<graceful::PidFile> AcquirePidFile(const graceful::Settings& settings) {
+  if (settings.pid_file.empty()) return std::nullopt;
+  return graceful::PidFile::Acquire(settings.pid_file);
+}
+
+int RunInForeground(const graceful::Settings& settings, const std::vector<std::string>& arguments,
+                    const std::filesystem::path& directory) {
+  const graceful::UniqueFd log_file = OpenLog(settings.log_file);
+  const graceful::Log log(log_file ? log_file.Get() : STDERR_FILENO, "master");
+  const std::optional<graceful::PidFile> pid_file = AcquirePidFile(settings);
+  graceful::Master master(settings, arguments, directory, log);
+  master.Start();
+  return master.Run();
+}
+
+int RunAsDaemon(const graceful::Settings& settings, const std::vector<std::string>& arguments,
+                const std::filesystem::path& directory) {
+  if (settings.log_file.empty()) {
+    fmt::print(stderr, "server: warning: no log_file is set: all output goes to /dev/null\n");
+  }
+  graceful::Startup startup = graceful::Daemonize({.log_file = settings.log_file});
+  try {
+    const std::optional<graceful::PidFile> pid_file = AcquirePidFile(settings);
+    graceful::Master master(settings, arguments, directory, graceful::Log(STDERR_FILENO, "master"));
+    master.Start();
+    startup.Ready(fmt::format("server: pid {} listens on {}; stop it with: kill {}", getpid(),
+                              fmt::join(master.Urls(), ", "), getpid()));
+    return master.Run();
+  } catch (const std::exception& error) {
+    startup.Failed(kFailure, error.what());
+    return kFailure;
+  }
+}
+
 int Run(const std::vector<std::string>& arguments) {
   const std::filesystem::path directory = std::filesystem::current_path();
   const graceful::Settings settings = graceful::ReadSettings(arguments, directory);
-  const graceful::UniqueFd log_file = OpenLog(settings.log_file);
-  const graceful::Log log(log_file ? log_file.Get() : STDERR_FILENO, "master");
-  graceful::Master master(settings, arguments, directory, log);
-  return master.Run();
+  return settings.daemonize ? RunAsDaemon(settings, arguments, directory)
+                            : RunInForeground(settings, arguments, directory);
 }
 
 }  // namespace

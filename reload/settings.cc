@@ -14,8 +14,8 @@ namespace graceful {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, listen, port, backlog, handler, ledger_file,
                                    worker_num, max_request, user, group, start_timeout,
                                    max_wait_time, header_timeout, body_timeout, send_timeout,
-                                   max_header, max_body, buffer_size, max_connection, pid_file,
-                                   log_file, control_socket, config)
+                                   max_header, max_body, buffer_size, max_connection, daemonize,
+                                   pid_file, log_file, control_socket, config)
 
 namespace {
 
@@ -102,6 +102,9 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->group(group);
 
   group = "The server as a process";
+  app.add_flag("--daemonize", s.daemonize,
+               "go to the background once it serves; output goes to log_file")
+      ->group(group);
   app.add_option("--pid_file", s.pid_file, "holds the master's pid, locked while it runs")
       ->group(group);
   app.add_option("--log_file", s.log_file, "where the log goes; default: standard error")

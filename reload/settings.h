@@ -37,6 +37,7 @@ struct Settings {
   int max_connection = 100'000;
 
   // The server as a process.
+  bool daemonize = false;
   std::string pid_file;
   std::string log_file;
   std::string control_socket;
