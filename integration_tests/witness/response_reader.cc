@@ -1,6 +1,7 @@
 #include "integration_tests/witness/response_reader.h"
 
 #include <boost/beast/http/basic_parser.hpp>
+#include <limits>
 #include <optional>
 
 namespace graceful {
@@ -16,7 +17,8 @@ class OneResponse : public http::basic_parser<false> {
   OneResponse(BodySink& sink, bool head) : sink_(sink) {
     eager(true);
     skip(head);
-    body_limit(boost::none);
+    // Not boost::none, which Boost 1.74 compares with as if it were 0.
+    body_limit(std::numeric_limits<std::uint64_t>::max());
     header_limit(64 * 1024);
   }
 
