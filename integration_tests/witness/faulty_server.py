@@ -22,12 +22,15 @@ FAULTS = {
     "announce_close": "answer with Connection: close, and do so",
     "stall": "never answer",
     "unasked": "answer twice",
+    "malformed": "answer with what is not HTTP",
+    "unavailable": "answer 503",
 }
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="faulty_server", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any that is free")
+    parser.add_argument("--address", default="127.0.0.1", help="127.0.0.1, ::1, or unix:PATH")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--report", help="write how often each fault was made, as JSON, here")
     for fault, does in FAULTS.items():
         parser.add_argument(
@@ -51,11 +54,29 @@ def fork_worker() -> int:
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
+        # A connection ends when the last of its descriptors is closed: keep none of them open.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
         while True:
             signal.pause()
     return pid
+
+
+def listen(address: str, port: int) -> tuple[socket.socket, str]:
+    """A listening socket, and the URL or path that leads to it."""
+    if address.startswith("unix:"):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(address[len("unix:") :])
+        listener.listen(4096)
+        name = address
+    else:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = socket.create_server((address, port), family=family, backlog=4096)
+        host = f"[{address}]" if ":" in address else address
+        name = f"http://{host}:{listener.getsockname()[1]}"
+    listener.setblocking(False)
+    return listener, name
 
 
 def take_request(data: bytearray) -> Optional[tuple[str, bytes]]:
@@ -89,8 +110,7 @@ class FaultyServer:
         self.stalled: list[socket.socket] = []
         self.stopping = False
         self.worker = fork_worker()
-        self.listener = socket.create_server(("127.0.0.1", arguments.port), backlog=4096)
-        self.listener.setblocking(False)
+        self.listener, self.name = listen(arguments.address, arguments.port)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         # A signal wakes the selector and does its work there, not in a handler.
         self.wakeup, wakeup_writer = socket.socketpair()
@@ -104,8 +124,7 @@ class FaultyServer:
 
     def run(self) -> None:
         """Serves until SIGTERM."""
-        port = self.listener.getsockname()[1]
-        print(f"listening on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
+        print(f"listening on {self.name}", file=sys.stderr, flush=True)
         print("ready", file=sys.stderr, flush=True)
         while not self.stopping:
             for key, _ in self.selector.select():
@@ -123,7 +142,8 @@ class FaultyServer:
         try:
             while True:
                 connection, _ = self.listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if connection.family != socket.AF_UNIX:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.buffers[connection] = bytearray()
                 self.selector.register(connection, selectors.EVENT_READ)
         except BlockingIOError:
@@ -189,15 +209,20 @@ class FaultyServer:
             return
 
         method, target, _ = request_line.split(" ")
-        if method == "GET":
+        if method in ("GET", "HEAD"):
             body = b"hello\n"
         elif target == "/ledger":
             body = b"done " + body
         if fault == "wrong":
             body = b"wrong" + body[5:]
+        status = b"503 Service Unavailable" if fault == "unavailable" else b"200 OK"
         close = b"Connection: close\r\n" if fault == "announce_close" else b""
-        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), close, body)
-        if fault == "truncate":
+        answer = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n" % (status, len(body), close)
+        if method != "HEAD":
+            answer += body
+        if fault == "malformed":
+            answer = b"no" + answer
+        elif fault == "truncate":
             answer = answer[: len(answer) // 2]
         elif fault == "unasked":
             answer += answer
@@ -205,7 +230,7 @@ class FaultyServer:
         connection.sendall(answer)
         if fault in ("truncate", "announce_close"):
             self.close(connection)
-        elif fault != "wrong":
+        if fault in (None, "unasked", "announce_close"):
             self.tally["answered"] += 1
 
 
