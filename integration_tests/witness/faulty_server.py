@@ -56,11 +56,15 @@ def fork_worker() -> int:
         signal.set_wakeup_fd(-1)
         # A connection ends when the last of its descriptors is closed: keep none of them open.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_DFL)
         while True:
             signal.pause()
     return pid
+
+
+def kill(worker: int) -> None:
+    """Ends a worker; not with SIGTERM, which it has a handler for until it gets to run."""
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
 
 
 def listen(address: str, port: int) -> tuple[socket.socket, str]:
@@ -132,8 +136,7 @@ class FaultyServer:
                     key.data()
                 elif key.fileobj in self.buffers:
                     self.serve(key.fileobj)
-        os.kill(self.worker, signal.SIGTERM)
-        os.waitpid(self.worker, 0)
+        kill(self.worker)
         if self.arguments.report:
             with open(self.arguments.report, "w") as report:
                 json.dump(self.tally, report)
@@ -166,8 +169,7 @@ class FaultyServer:
         if self.arguments.keep_old_process:
             self.tally["kept_processes"] += 1
         else:
-            os.kill(old, signal.SIGTERM)
-            os.waitpid(old, 0)
+            kill(old)
         if self.arguments.close_idle_on_usr1:
             for connection in [each for each, data in self.buffers.items() if not data]:
                 self.tally["closed_idle"] += 1
