@@ -1,5 +1,6 @@
 """The fixtures that every suite has, as a pytest plugin (pytest_main.py loads it)."""
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -38,9 +39,10 @@ def process_factory() -> Iterator[Callable[..., ProcessTree]]:
 def server_factory(tmp_path: Path, socket_folder: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers: `server_factory(worker_num=2)`. A failed test shows their logs."""
     servers: list[Server] = []
+    numbers = itertools.count()
 
     def start(**settings: Any) -> Server:
-        name = f"server{len(servers)}"
+        name = f"server{next(numbers)}"
         folder = socket_folder / name
         folder.mkdir()
         servers.append(Server(tmp_path / name, folder, **settings))

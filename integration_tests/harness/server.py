@@ -1,4 +1,7 @@
-"""Starting `reload/server`, or a program that speaks like it, and talking to it."""
+"""Starting `reload/server`, or a program that speaks like it, and talking to it.
+
+A target that uses it has //reload:server and //reload:ctl in its `data`.
+"""
 
 import json
 import os
@@ -58,7 +61,8 @@ class Server:
         if "listen" not in settings and "config" not in settings:
             settings.setdefault("port", 0)
         self.control_socket: Optional[Setting] = settings.get("control_socket")
-        self.stop_timeout = 30.0
+        self.log_file: Optional[Setting] = settings.get("log_file")
+        self.stop_timeout = 40.0  # more than the server's own max_wait_time
         with self.log_path.open("wb") as log:
             self.tree = ProcessTree(
                 [runfile(binary), *flags(settings)],
@@ -72,8 +76,9 @@ class Server:
     # The log.
 
     def log(self) -> str:
-        """All that it has said on its standard output and error."""
-        return self.log_path.read_text(errors="replace")
+        """All that it has said: on its standard output and error, and in its log_file."""
+        files = [self.log_path, *([Path(self.log_file)] if self.log_file else [])]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def lines(self, pattern: str = "") -> list[str]:
         """Its lines in which the regular expression is found."""
@@ -111,13 +116,13 @@ class Server:
 
     def addresses(self) -> list[Address]:
         """Every address that it listens on, in its order: (host, port), or a path."""
-        found: list[Address] = []
+        found: dict[Address, None] = {}  # a set that keeps its order
         for match in LISTENING.finditer(self.log()):
             if match["path"]:
-                found.append(match["path"])
+                found[match["path"]] = None
             else:
-                found.append((match["host"].strip("[]"), int(match["port"])))
-        return found
+                found[match["host"].strip("[]"), int(match["port"])] = None
+        return list(found)
 
     @property
     def address(self) -> Address:
@@ -127,7 +132,8 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """The addresses that are URLs, without a slash at the end."""
-        return [match["url"] for match in LISTENING.finditer(self.log()) if match["url"]]
+        found = (match["url"] for match in LISTENING.finditer(self.log()) if match["url"])
+        return list(dict.fromkeys(found))
 
     @property
     def url(self) -> str:
@@ -169,9 +175,13 @@ class Server:
         assert result.returncode == 0, result
         return json.loads(result.stdout)
 
-    def workers(self) -> list[dict[str, Any]]:
-        """The workers, as the status lists them."""
-        return self.status()["workers"]
+    def slots(self) -> list[dict[str, Any]]:
+        """The slots, as the status lists them: keeper, worker, generation and what they counted."""
+        return self.status()["slots"]
+
+    def workers(self) -> list[int]:
+        """The pids of the workers, in the order of their slots."""
+        return [slot["worker"] for slot in self.slots()]
 
     def wait(self, timeout: float = 30) -> int:
         """Waits for its end; the exit status, -N when signal N killed it."""
