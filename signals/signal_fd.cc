@@ -7,20 +7,36 @@ namespace graceful {
 
 namespace {
 
-sigset_t MakeSet(std::initializer_list<int> signals) {
+void SetAction(int signal, void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  Check(sigaction(signal, &action, nullptr), "sigaction", SignalName(signal));
+}
+
+bool IsIgnored(int signal) {
+  struct sigaction action;
+  Check(sigaction(signal, nullptr, &action), "sigaction", SignalName(signal));
+  return action.sa_handler == SIG_IGN;
+}
+
+// `nohup` leaves SIGHUP ignored, a shell without job control SIGINT and SIGQUIT for what it starts
+// with `&`: whoever started us asked for that, so those stay ignored. They must not be blocked,
+// since Linux queues a blocked signal even when it is ignored.
+sigset_t WithoutIgnored(std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : signals) sigaddset(&set, signal);
+  for (const int signal : signals) {
+    // An ignored SIGCHLD reaps every child before waitpid(2) can tell of it.
+    if (signal == SIGCHLD) SetAction(signal, SIG_DFL);
+    if (!IsIgnored(signal)) sigaddset(&set, signal);
+  }
   return set;
 }
 
 }  // namespace
 
 SignalFd::SignalFd(std::initializer_list<int> signals) {
-  const sigset_t set = MakeSet(signals);
-  // An ignored signal is never delivered, not even to a signalfd: `nohup` leaves SIGHUP so, and
-  // a shell without job control leaves SIGINT and SIGQUIT so for what it starts with `&`. Those
-  // stay ignored, since whoever started us asked for it; the others queue here.
+  const sigset_t set = WithoutIgnored(signals);
   Check(sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
   fd_.Reset(Check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
 }

@@ -17,6 +17,9 @@ namespace graceful {
 // constructor blocks the signals for this thread and they queue at the descriptor instead. Make
 // one before any thread starts: threads inherit the mask.
 //
+// A signal that is ignored when the constructor runs stays ignored: `nohup` is obeyed. Except
+// SIGCHLD, which goes back to its default: ignored, it would keep waitpid(2) from telling anything.
+//
 // The mask is also inherited over fork(2) and execve(2): a child calls RestoreSignals() before
 // it runs anything else.
 class SignalFd {

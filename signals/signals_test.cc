@@ -89,6 +89,26 @@ TEST(SignalFdTest, QueuesInsteadOfInterrupting) {
   EXPECT_EQ(signals.Read(), std::nullopt);
 }
 
+TEST(SignalFdTest, WhatNohupIgnoredStaysIgnored) {
+  const pid_t pid = Fork([] {
+    signal(SIGHUP, SIG_IGN);
+    SignalFd signals({SIGHUP});
+    raise(SIGHUP);
+    return signals.Read() ? 1 : 0;
+  });
+  EXPECT_EQ(WaitFor(pid).Describe(), "exited with status 0");
+}
+
+TEST(SignalFdTest, AnIgnoredSigchldDoesNotTakeTheChildrenAway) {
+  const pid_t pid = Fork([] {
+    signal(SIGCHLD, SIG_IGN);
+    SignalFd signals({SIGCHLD});
+    const pid_t child = Fork([] { return 0; });
+    return WaitFor(child).Cleanly() ? 0 : 1;
+  });
+  EXPECT_EQ(WaitFor(pid).Describe(), "exited with status 0");
+}
+
 TEST(SignalFdTest, RestoreSignalsGivesAChildTheDefaults) {
   const pid_t pid = Fork([] {
     SignalFd signals({SIGTERM});
