@@ -116,6 +116,11 @@ PidFile PidFile::Acquire(const std::string& path) {
 PidFile::PidFile(std::string path, UniqueFd fd)
     : path_(std::move(path)), fd_(std::move(fd)), owner_(getpid()) {}
 
+void PidFile::Adopt() {
+  WritePid(fd_, path_);
+  owner_ = getpid();
+}
+
 PidFile::~PidFile() {
   if (!fd_ || getpid() != owner_) return;
   struct stat status;

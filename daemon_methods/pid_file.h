@@ -46,8 +46,13 @@ class PidFile {
   PidFile(PidFile&&) = default;
   PidFile& operator=(PidFile&&) = delete;
 
-  // Removes the file, if the path still names it. In another process than Acquire()'s: only
-  // closes the descriptor.
+  // After a fork(2): the calling process, which shares the lock, is the owner from now on, and
+  // the file names it. For whoever must lock before it forks, to be refused before it does.
+  // Throws std::system_error.
+  void Adopt();
+
+  // Removes the file, if the path still names it. In another process than its owner:
+  // only closes the descriptor.
   ~PidFile();
 
   const std::string& Path() const { return path_; }

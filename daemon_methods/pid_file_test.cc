@@ -208,6 +208,18 @@ TEST_F(PidFileTest, AForkedChildNeitherRemovesTheFileNorFreesTheLock) {
   EXPECT_THROW(PidFile::Acquire(path_), AlreadyRunning);
 }
 
+TEST_F(PidFileTest, AForkedChildCanAdoptIt) {
+  std::optional<PidFile> file = PidFile::Acquire(path_);
+  const pid_t child = Fork([&] {
+    file->Adopt();
+    const bool named = Read(path_) == std::to_string(getpid()) + "\n";
+    file.reset();
+    return named ? 0 : 1;
+  });
+  EXPECT_TRUE(WaitFor(child).Cleanly());
+  EXPECT_FALSE(fs::exists(path_)) << "the new owner removes it";
+}
+
 TEST_F(PidFileTest, TellsWhenOnlyAChildOfADeadHolderLivesOn) {
   int ends[2];
   Check(pipe2(ends, O_CLOEXEC), "pipe2");

@@ -14,12 +14,12 @@ namespace graceful {
 struct DaemonOptions {
   // Where descriptors 1 and 2 go, opened to append, created with mode 0640; a relative path is
   // taken from the folder of the call. Empty: /dev/null.
-  std::string log_file;
+  std::string log_file = {};
   // A daemon that stays in the folder of its shell keeps that file system from being unmounted.
   std::string working_directory = "/";
   mode_t umask = 027;
   // Descriptors above 2 that the daemon takes along; every other one is closed.
-  std::vector<int> keep;
+  std::vector<int> keep = {};
 };
 
 // What a daemon owes to the process that started it: one report, whether the start succeeded.

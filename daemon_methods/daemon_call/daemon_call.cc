@@ -1,0 +1,66 @@
+// daemon(3), the C library's: fork once, setsid(2), chdir to "/", 0-1-2 to /dev/null.
+//
+// It leaves out the second fork (so the daemon leads its session, and a terminal that it opens
+// without O_NOCTTY becomes its controlling terminal), the umask, inherited descriptors, signals,
+// a pid file, and readiness: the shell gets its prompt and status 0 at the fork, whatever comes
+// after. So whatever can fail is done before it here.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "daemon_methods/echo_server.h"
+#include "daemon_methods/program.h"
+#include "signals/check.h"
+
+namespace graceful {
+namespace {
+
+bool noclose = false;
+
+UniqueFd OpenLog(const std::string& path) {
+  if (path.empty()) return {};
+  return UniqueFd(Check(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640),
+                        "open the log file", path));
+}
+
+int Main(const Options& options) {
+  auto pid_file = AcquirePidFile(options);
+  const UniqueFd log = OpenLog(options.log_file);
+  EchoServer server(options.port);
+  fmt::print(
+      "serving on http://127.0.0.1:{}/, if nothing fails from here on\n"
+      "  stop it   {}\n",
+      server.Port(),
+      pid_file ? fmt::format("kill $(cat {})", pid_file->Path())
+               : fmt::format("fuser -k -TERM {}/tcp (no --pid_file, so nobody knows its pid)",
+                             server.Port()));
+  std::fflush(stdout);
+
+  // This process ends inside the call, by _exit(0); the child returns from it.
+  Check(daemon(/*nochdir=*/0, noclose ? 1 : 0), "daemon");
+
+  if (pid_file) pid_file->Adopt();  // the lock came along, the number has changed
+  if (log) {
+    Check(dup2(log.Get(), STDOUT_FILENO), "dup2", "1");
+    Check(dup2(log.Get(), STDERR_FILENO), "dup2", "2");
+  }
+  fmt::print("{}\n", Account(server.Port(), KillLine()));
+  std::fflush(stdout);
+  server.Run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace graceful
+
+int main(int argc, char** argv) {
+  return graceful::RunProgram(
+      argc, argv, "An echo server that becomes a daemon by the C library's daemon(3).",
+      graceful::Main, [](CLI::App& app) {
+        app.add_flag("--noclose", graceful::noclose,
+                     "leave 0, 1 and 2 on the terminal, as many a recipe does");
+      });
+}

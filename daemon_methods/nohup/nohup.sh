@@ -1,0 +1,13 @@
+#!/bin/sh
+# The shell's way: the server does nothing, nohup(1) ignores SIGHUP for it, `&` leaves the prompt.
+#
+# usage: nohup.sh SERVER [OPTION ...]     output is appended to log.txt in the working directory
+set -eu
+server=$(realpath "$1")
+shift
+cd "${BUILD_WORKING_DIRECTORY:-.}"
+
+nohup "$server" "$@" >> log.txt 2>&1 < /dev/null &
+
+echo "started process $!, and nobody knows yet if it serves: see log.txt"
+echo "  stop it   kill $!"
