@@ -24,21 +24,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatience(5);
 constexpr uint64_t kBodyLimit = 1 << 20;
 
-UniqueFd Listen(uint16_t port) {
-  UniqueFd socket(
-      Check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
-  const int on = 1;
-  Check(setsockopt(socket.Get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "setsockopt");
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  Check(bind(socket.Get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind",
-        "127.0.0.1 port " + std::to_string(port));
-  Check(listen(socket.Get(), SOMAXCONN), "listen");
-  return socket;
-}
-
 http::response<http::string_body> Answer(http::request<http::string_body>& request) {
   http::response<http::string_body> response(http::status::ok, request.version());
   if (request.method() == http::verb::get && request.target() == "/") {
@@ -63,24 +48,35 @@ std::string Serialize(const Message& message) {
 
 }  // namespace
 
-EchoServer::EchoServer(uint16_t port) : EchoServer(Listen(port), true) {}
+UniqueFd Listen(uint16_t port) {
+  UniqueFd socket(
+      Check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
+  const int on = 1;
+  Check(setsockopt(socket.Get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "setsockopt");
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  Check(bind(socket.Get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind",
+        "127.0.0.1 port " + std::to_string(port));
+  Check(listen(socket.Get(), SOMAXCONN), "listen");
+  return socket;
+}
 
-EchoServer::EchoServer(UniqueFd listener) : EchoServer(std::move(listener), false) {}
+uint16_t LocalPort(const UniqueFd& socket) {
+  sockaddr_in address;
+  socklen_t size = sizeof address;
+  Check(getsockname(socket.Get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return ntohs(address.sin_port);
+}
 
-EchoServer::EchoServer(UniqueFd listener, bool owned)
+EchoServer::EchoServer(UniqueFd listener, Listener whose)
     : listener_(std::move(listener)),
-      owns_listener_(owned),
+      whose_(whose),
       signals_({SIGTERM, SIGINT, SIGUSR1}),
       epoll_(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
   Watch(listener_.Get(), EPOLLIN, EPOLL_CTL_ADD);
   Watch(signals_.Get(), EPOLLIN, EPOLL_CTL_ADD);
-}
-
-uint16_t EchoServer::Port() const {
-  sockaddr_in address;
-  socklen_t size = sizeof address;
-  Check(getsockname(listener_.Get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-  return ntohs(address.sin_port);
 }
 
 void EchoServer::Run(const Hooks& hooks) {
@@ -120,7 +116,7 @@ void EchoServer::HandleSignals(const Hooks& hooks) {
     stopping_ = true;
     if (hooks.on_stop) hooks.on_stop();
     Watch(listener_.Get(), 0, EPOLL_CTL_DEL);
-    if (!owns_listener_) continue;
+    if (whose_ == Listener::kShared) continue;
     // Who is in its queue has been told that the connection stands: take them before it closes.
     Accept();
     listener_.Reset();

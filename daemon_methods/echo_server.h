@@ -12,6 +12,12 @@
 
 namespace graceful {
 
+// A listening socket on 127.0.0.1; port 0 lets the kernel choose. Throws std::system_error.
+UniqueFd Listen(uint16_t port);
+
+// The port of such a socket.
+uint16_t LocalPort(const UniqueFd& socket);
+
 // What every method turns into a daemon: a small HTTP server in one process and one thread.
 //
 //   GET /        hello
@@ -21,15 +27,18 @@ namespace graceful {
 // reach whom, and goes on serving when nobody can read them any more.
 class EchoServer {
  public:
-  // Listens on 127.0.0.1; port 0 lets the kernel choose. Blocks SIGTERM, SIGINT and SIGUSR1,
-  // which Run() reads. SIGHUP keeps the action it has. Throws std::system_error.
-  explicit EchoServer(uint16_t port);
+  // Whose socket it is: another's (systemd's) serves on when this server stops, so what it has
+  // not accepted is left in the queue; its own is emptied first, since closing it refuses those.
+  enum class Listener { kOwn, kShared };
 
-  // Serves a listening socket of somebody else's, systemd's for one, and leaves in its queue what
-  // it has not accepted when it stops.
-  explicit EchoServer(UniqueFd listener);
+  // Serves `listener`, which does not block. Blocks SIGTERM, SIGINT and SIGUSR1, which Run() reads;
+  // SIGHUP keeps the action it has. Throws std::system_error.
+  //
+  // Make it after the last fork(2): a signalfd in an epoll instance tells of the signals of the
+  // process that put it there (signalfd(2)), so a child would wait for those of its parent.
+  explicit EchoServer(UniqueFd listener, Listener whose = Listener::kOwn);
 
-  uint16_t Port() const;
+  uint16_t Port() const { return LocalPort(listener_); }
 
   struct Hooks {
     std::function<void()> on_reload = {};  // SIGUSR1
@@ -51,7 +60,6 @@ class EchoServer {
     bool closing = false;   // after `out`
   };
 
-  EchoServer(UniqueFd listener, bool owned);
   void Accept();
   void HandleSignals(const Hooks& hooks);
   void HandleEvent(int fd, uint32_t events);
@@ -62,7 +70,7 @@ class EchoServer {
   void CloseIdle();
 
   UniqueFd listener_;
-  bool owns_listener_;
+  Listener whose_;
   SignalFd signals_;
   UniqueFd epoll_;
   std::map<int, Connection> connections_;

@@ -37,13 +37,27 @@ std::string Name(pid_t pid) {
   return name.empty() ? "outside this pid namespace" : name;
 }
 
+// 'Z' for a process that has exited and is still in the table; 0 for none.
+char State(pid_t pid) {
+  std::string line;
+  std::getline(std::ifstream(fmt::format("/proc/{}/stat", pid)), line);
+  const size_t name_end = line.rfind(") ");
+  return name_end == line.npos ? '\0' : line[name_end + 2];
+}
+
+std::string Parent() {
+  const pid_t parent = getppid();
+  // The starter of a daemon stays until it is ready.
+  if (Name(parent) == Name(getpid())) return fmt::format("{}, which exits now", parent);
+  return fmt::format("{} ({})", parent, Name(parent));
+}
+
 std::string Session() {
   const pid_t session = getsid(0);
-  if (session == getpid()) return fmt::format("session {}, which it leads", session);
-  if (kill(session, 0) == -1 && errno == ESRCH) {
-    return fmt::format("session {}, whose leader has exited", session);
-  }
-  return fmt::format("session {} of {}", session, Name(session));
+  if (session == getpid()) return fmt::format("{}, which it leads", session);
+  const char state = State(session);
+  if (state == '\0' || state == 'Z') return fmt::format("{}, whose leader has exited", session);
+  return fmt::format("{}, led by {}", session, Name(session));
 }
 
 // /dev/tty is the controlling terminal, for who has one.
@@ -108,13 +122,12 @@ std::optional<PidFile> AcquirePidFile(const Options& options) {
 std::string Account(uint16_t port, const std::string& stop) {
   return fmt::format(
       "serving on http://127.0.0.1:{}/\n"
-      "  process   {}, child of {} ({})\n"
+      "  process   {}, child of {}\n"
       "  session   {}; process group {}\n"
       "  terminal  {}; a hangup {}\n"
       "  output    {}\n"
       "  stop it   {}",
-      port, getpid(), getppid(), Name(getppid()), Session(), getpgrp(), Terminal(), Hangup(),
-      Output(), stop);
+      port, getpid(), Parent(), Session(), getpgrp(), Terminal(), Hangup(), Output(), stop);
 }
 
 std::string KillLine() { return fmt::format("kill {}", getpid()); }

@@ -29,14 +29,13 @@ UniqueFd OpenLog(const std::string& path) {
 int Main(const Options& options) {
   auto pid_file = AcquirePidFile(options);
   const UniqueFd log = OpenLog(options.log_file);
-  EchoServer server(options.port);
+  UniqueFd listener = Listen(options.port);
   fmt::print(
-      "serving on http://127.0.0.1:{}/, if nothing fails from here on\n"
+      "listening on http://127.0.0.1:{}/; what happens after daemon(3), nobody here will be told\n"
       "  stop it   {}\n",
-      server.Port(),
+      LocalPort(listener),
       pid_file ? fmt::format("kill $(cat {})", pid_file->Path())
-               : fmt::format("fuser -k -TERM {}/tcp (no --pid_file, so nobody knows its pid)",
-                             server.Port()));
+               : "find its pid first: no --pid_file was given");
   std::fflush(stdout);
 
   // This process ends inside the call, by _exit(0); the child returns from it.
@@ -47,6 +46,8 @@ int Main(const Options& options) {
     Check(dup2(log.Get(), STDOUT_FILENO), "dup2", "1");
     Check(dup2(log.Get(), STDERR_FILENO), "dup2", "2");
   }
+  // Not before: see its constructor.
+  EchoServer server(std::move(listener));
   fmt::print("{}\n", Account(server.Port(), KillLine()));
   std::fflush(stdout);
   server.Run();

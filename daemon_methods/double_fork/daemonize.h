@@ -67,8 +67,8 @@ class Startup {
 //     return 1;
 //   }
 //
-// Call it first: before threads (fork(2) copies only the calling one), before a SignalFd, and
-// before opening what is not in `keep`.
+// Call it first: before threads (fork(2) copies only the calling one), before opening what is not
+// in `keep`, and before a SignalFd (an epoll instance would show the starter's signals, not ours).
 //
 // Throws in the original process, before any fork: std::system_error when the log or the folder
 // can't be opened, std::logic_error when other threads run. What fails later is reported.

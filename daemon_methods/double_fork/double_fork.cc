@@ -13,7 +13,7 @@ int Main(const Options& options) {
   Startup startup = Daemonize({.log_file = options.log_file});
   try {
     const auto pid_file = AcquirePidFile(options);
-    EchoServer server(options.port);
+    EchoServer server(Listen(options.port));
     startup.Ready(Account(server.Port(), KillLine()));
     server.Run();
     return 0;

@@ -21,7 +21,7 @@ void RedirectOutput(const std::string& path) {
 
 int Main(const Options& options) {
   const auto pid_file = AcquirePidFile(options);
-  EchoServer server(options.port);
+  EchoServer server(Listen(options.port));
   if (!options.log_file.empty()) RedirectOutput(options.log_file);
   fmt::print("{}\n", Account(server.Port(), "Ctrl-C, or " + KillLine()));
   std::fflush(stdout);

@@ -64,7 +64,8 @@ void Reload() {
 int Main(const Options& options) {
   const auto pid_file = AcquirePidFile(options);
   UniqueFd inherited = InheritedListener();
-  EchoServer server = inherited ? EchoServer(std::move(inherited)) : EchoServer(options.port);
+  EchoServer server = inherited ? EchoServer(std::move(inherited), EchoServer::Listener::kShared)
+                                : EchoServer(Listen(options.port));
   const bool supervised = sd_booted() > 0 && getenv("INVOCATION_ID") != nullptr;
   fmt::print("{}\n", Account(server.Port(), supervised ? "systemctl stop echo"
                                                        : "Ctrl-C; echo.service says how to "
