@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -29,7 +30,7 @@ class EchoDaemon:
             try:
                 pid = int(pid_file.read_text())
                 port = listening_port(pid)
-            except (OSError, ValueError, psutil.Error):
+            except (OSError, ValueError):
                 return None
             return EchoDaemon(pid, port) if port else None
 
@@ -73,10 +74,11 @@ def is_running(pid: int) -> bool:
 
 
 def listening_port(pid: int) -> int | None:
-    """The TCP port on which the process listens."""
-    for connection in psutil.Process(pid).connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
-            return connection.laddr.port
+    """The TCP port on which the process listens; none when it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for connection in psutil.Process(pid).connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return connection.laddr.port
     return None
 
 

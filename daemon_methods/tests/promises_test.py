@@ -8,27 +8,16 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from daemon_methods.tests.echo_client import EchoDaemon, is_running, port_is_free
-from daemon_methods.tests.methods import DAEMON_CALL, DOUBLE_FORK, FOREGROUND, METHODS, start
+from daemon_methods.tests.echo_client import EchoDaemon, port_is_free
+from daemon_methods.tests.methods import DAEMONIZING, FOREGROUND, METHODS, servers, start
 from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import Terminal
 from daemon_methods.tests.waiting import wait_until
 
-DAEMONIZING = {"daemon_call": DAEMON_CALL, "double_fork": DOUBLE_FORK}
-ALL = {"foreground": FOREGROUND} | DAEMONIZING
-
-
-def servers() -> list[psutil.Process]:
-    """Every server that this test started and that still runs: all are its descendants."""
-    programs = {Path(path).name for path in ALL.values()}
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.name() in programs and is_running(process.pid)
-    ]
+# The programs that can be asked: the other lines start the foreground one.
+ANSWERING = ["foreground", *DAEMONIZING]
 
 
 @pytest.fixture
@@ -46,45 +35,45 @@ def fails(terminal: Terminal, line: str) -> str:
     return said.strip()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_port_in_use_is_told_to_the_shell(
     name: str, used_port: int, terminal: Terminal
 ) -> None:
-    said = fails(terminal, f"{ALL[name]} --port {used_port} --log_file log.txt")
+    said = fails(terminal, f"{METHODS[name].program} --port {used_port} --log_file log.txt")
     assert said == f"{name}: bind 127.0.0.1 port {used_port}: Address already in use"
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_log_that_cannot_be_written_is_told_to_the_shell(
     name: str, terminal: Terminal, tmp_path: Path
 ) -> None:
-    said = fails(terminal, f"{ALL[name]} --port 0 --log_file missing/log.txt")
+    said = fails(terminal, f"{METHODS[name].program} --port 0 --log_file missing/log.txt")
     assert said == f"{name}: open the log file {tmp_path}/missing/log.txt: No such file or directory"
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_folder_for_the_pid_file_that_cannot_be_written_is_told_to_the_shell(
     name: str, terminal: Terminal
 ) -> None:
-    said = fails(terminal, f"{ALL[name]} --port 0 --pid_file /proc/pid")
+    said = fails(terminal, f"{METHODS[name].program} --port 0 --pid_file /proc/pid")
     assert said == f"{name}: open the pid file /proc/pid: No such file or directory"
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_pid_file_that_is_a_symbolic_link_is_refused(
     name: str, terminal: Terminal, tmp_path: Path
 ) -> None:
     (tmp_path / "victim").write_text("")
     (tmp_path / "pid").symlink_to("victim")
-    said = fails(terminal, f"{ALL[name]} --port 0 --pid_file pid")
+    said = fails(terminal, f"{METHODS[name].program} --port 0 --pid_file pid")
     assert "is a symbolic link, which is not followed" in said
     assert (tmp_path / "victim").read_text() == ""
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_second_start_is_refused(name: str, terminal: Terminal, tmp_path: Path) -> None:
     first = start(METHODS["double_fork"], terminal, tmp_path).daemon
-    said = terminal.run(f"{ALL[name]} --port 0 --pid_file pid")
+    said = terminal.run(f"{METHODS[name].program} --port 0 --pid_file pid")
     assert terminal.status() == 1
     assert said.strip() == f"{name}: already running, pid {first.pid} ({tmp_path}/pid)"
     assert first.serves()

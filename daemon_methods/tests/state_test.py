@@ -106,9 +106,8 @@ def test_double_fork_keeps_nothing(terminal: Terminal, tmp_path: Path) -> None:
 
 def test_a_shell_without_jobs_leaves_ctrl_c_ignored(terminal: Terminal, tmp_path: Path) -> None:
     """`&` in a script: SIGINT and SIGQUIT are ignored, and standard input is /dev/null."""
-    line = METHODS["background"].line
-    (tmp_path / "script.sh").write_text(f"{line}\n")
-    method = Method("script", "sh script.sh", logs=False)
+    (tmp_path / "script.sh").write_text(METHODS["background"].line() + "\n")
+    method = Method("script", "sh script.sh #")
     state = state_of(start(method, terminal, tmp_path))
     assert {"SIGINT", "SIGQUIT"} <= state.ignored
     assert state.descriptors[0] == "/dev/null"
@@ -119,13 +118,13 @@ def test_without_a_redirection_the_daemon_stays_on_the_terminal(
 ) -> None:
     """What the recipes lose that leave 0-1-2 alone: it prints over the prompt, and whoever waits for
     the end of its output (here a command substitution, elsewhere ssh) waits for its death."""
-    line = f"{DAEMON_CALL} --port 0 --pid_file pid --noclose"
-    running = start(Method("noclose", line, logs=False), terminal, tmp_path)
+    method = Method("noclose", DAEMON_CALL, suffix=" --noclose")
+    running = start(method, terminal, tmp_path)
     assert state_of(running).descriptors[1].startswith("/dev/pts/")
     running.daemon.kill()
     running.daemon.wait_for_end()
 
-    terminal.send(f'text=$({line}); echo "the substitution is over"')
+    terminal.send(f'text=$({method.line()}); echo "the substitution is over"')
     daemon = EchoDaemon.named_by(tmp_path / "pid")
     # The process that the shell started has exited long ago, by its parent's account.
     wait_until(lambda: ProcState.of(daemon.pid).parent == os.getpid(), "the end of the starter")

@@ -133,11 +133,15 @@ class Systemd:
             raise RuntimeError((self.folder / "boot.log").read_text())
         return self.systemctl("is-active", BOOTED).stdout.strip() == "active"
 
+    def inside(self, *command: str) -> list[str]:
+        """The command that runs a command inside."""
+        enter = ["nsenter", "--target", str(self._pid), "--mount", "--pid", "--net", "--uts"]
+        return [*enter, "--ipc", "--cgroup", "--wd=/", *command]
+
     def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Runs a command inside. Its standard error comes with its standard output."""
         return subprocess.run(
-            ["nsenter", "--target", str(self._pid), "--mount", "--pid", "--net", "--uts", "--ipc"]
-            + ["--cgroup", "--wd=/", *command],
+            self.inside(*command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

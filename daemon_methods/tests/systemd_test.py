@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import signal
 import socket
 import threading
@@ -14,13 +13,12 @@ import pytest
 
 from daemon_methods.tests import systemd
 from daemon_methods.tests.echo_client import EchoDaemon, is_running
-from daemon_methods.tests.methods import ROOT, SYSTEMD_UNIT
+from daemon_methods.tests.echo_units import PORT, boot
 from daemon_methods.tests.proc_state import ProcState
 from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.systemd import UNITS, Systemd
 from daemon_methods.tests.waiting import wait_until
 
-PORT = 8080  # as the units say: the network is the test's own
 REASON = f"bind 127.0.0.1 port {PORT}: Address already in use"
 
 
@@ -29,12 +27,7 @@ def manager(tmp_path: Path) -> Iterator[Systemd]:
     """A systemd that has the units of this folder, and this thread in its network."""
     if reason := systemd.missing():
         pytest.skip(reason)
-    (tmp_path / "bin").mkdir()
-    shutil.copy(SYSTEMD_UNIT, tmp_path / "bin" / "graceful-echo")
-    (tmp_path / "units").mkdir()
-    for unit in (ROOT / "daemon_methods" / "systemd_unit").glob("echo*"):
-        shutil.copy(unit, tmp_path / "units" / unit.name)
-    with Systemd(tmp_path) as booted, booted.network():
+    with boot(tmp_path) as booted, booted.network():
         yield booted
 
 
@@ -159,11 +152,12 @@ def test_its_surroundings(manager: Systemd) -> None:
 
 def grantable(files: int) -> int:
     """What LimitNOFILE can be here: a container may have taken CAP_SYS_RESOURCE from root."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, max(files, hard)))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     except (ValueError, PermissionError):
-        return min(files, hard)
+        return min(files, limits[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     return files
 
 

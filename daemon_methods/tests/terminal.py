@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ class Terminal:
 
     def status(self) -> int:
         """The exit status of the last command."""
-        return int(self.run("echo $?").split()[-1])
+        # What jobs print at the same time stands around it.
+        return int(re.findall(r"status=(\d+)", self.run('echo "status=$?"'))[-1])
 
     def shows(self, text: str, timeout: float = 20) -> bool:
         """Whether the text was printed, or comes before the terminal ends or time is up."""
