@@ -56,19 +56,22 @@ def main() -> int:
     arguments = parse_arguments()
     # `bazel run` starts it elsewhere.
     here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
+    # Opened before the measuring, which takes a minute.
+    try:
+        picture = open(here / arguments.svg, "w", encoding="utf-8") if arguments.svg else None
+    except OSError as error:
+        print(f"compare: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     names = arguments.method or NAMES
     skipped = {name: reason for name in names if (reason := why_not(name))}
     cells = measure_all([name for name in names if name not in skipped])
     for name, reason in skipped.items():
         print(f"compare: {name} is not measured: {reason}", file=sys.stderr)
-    if arguments.svg:
-        try:
-            (here / arguments.svg).write_text(draw(cells))
-        except OSError as error:
-            print(f"compare: {error.filename}: {error.strerror}", file=sys.stderr)
-            return 1
-    print(json.dumps({"methods": cells, "skipped": skipped}, indent=2) if arguments.json
-          else as_text(cells))
+    if picture is not None:
+        with picture:
+            picture.write(draw(cells))
+    both = {"methods": cells, "skipped": skipped}
+    print(json.dumps(both, indent=2) if arguments.json else as_text(cells))
     return 0
 
 

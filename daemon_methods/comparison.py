@@ -189,10 +189,11 @@ def _property(
 PROPERTIES = [
     _property("gives the prompt back", gives_the_prompt_back, YES),
     _property("survives Ctrl-C", survives("Ctrl-C"), YES),
-    _property("survives exit, and the window", survives("exit, window closes"), YES, half=(MUTE,)),
-    _property("survives the window closed", survives("hangup"), YES, half=(MUTE,)),
+    _property("survives exit, window closing", survives("exit, window closes"), YES, half=(MUTE,)),
+    _property("survives closing the window", survives("hangup"), YES, half=(MUTE,)),
     _property("survives kill -9 of the shell", survives("kill -9 shell"), YES, half=(MUTE,)),
-    _property("survives kill -HUP", survives("kill -HUP"), YES),
+    # To end by it is the default, and no mistake: a daemon gives it a meaning, or leaves it.
+    _property("survives kill -HUP", survives("kill -HUP"), YES, half=(NO,)),
     _property("has a controlling terminal", has_a_controlling_terminal, NO),
     _property("leads its session", leads_its_session, NO, half=(YES,)),
     _property("stays in the shell's folder", stays_in_the_folder, NO, half=(YES,)),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from daemon_methods.comparison import PROPERTIES, Property
+from daemon_methods.comparison import NO_PROMPT, PROPERTIES, Property
 
-LABEL, COLUMN, ROW, MARGIN = 232, 112, 34, 16
+LABEL, COLUMN, ROW, MARGIN = 232, 118, 34, 16
 
 # A viewer that knows nothing of media queries shows the light one, on its own background.
 STYLE = """
@@ -54,7 +54,7 @@ def _class(wanted: Property, answer: str) -> str:
         return "good"
     if answer in wanted.half:
         return "half"
-    return "none" if answer == "no prompt" else "bad"
+    return "none" if answer == NO_PROMPT else "bad"
 
 
 def _x(column: int) -> int:

@@ -70,9 +70,8 @@ uint16_t LocalPort(const UniqueFd& socket) {
   return ntohs(address.sin_port);
 }
 
-EchoServer::EchoServer(UniqueFd listener, Listener whose)
+EchoServer::EchoServer(UniqueFd listener)
     : listener_(std::move(listener)),
-      whose_(whose),
       signals_({SIGTERM, SIGINT, SIGUSR1}),
       epoll_(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
   Watch(listener_.Get(), EPOLLIN, EPOLL_CTL_ADD);
@@ -116,8 +115,7 @@ void EchoServer::HandleSignals(const Hooks& hooks) {
     stopping_ = true;
     if (hooks.on_stop) hooks.on_stop();
     Watch(listener_.Get(), 0, EPOLL_CTL_DEL);
-    if (whose_ == Listener::kShared) continue;
-    // Who is in its queue has been told that the connection stands: take them before it closes.
+    // Who is in its queue has a connection, by all that he knows: closing it would reset that.
     Accept();
     listener_.Reset();
   }

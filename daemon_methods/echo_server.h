@@ -27,16 +27,12 @@ uint16_t LocalPort(const UniqueFd& socket);
 // reach whom, and goes on serving when nobody can read them any more.
 class EchoServer {
  public:
-  // Whose socket it is: another's (systemd's) serves on when this server stops, so what it has
-  // not accepted is left in the queue; its own is emptied first, since closing it refuses those.
-  enum class Listener { kOwn, kShared };
-
   // Serves `listener`, which does not block. Blocks SIGTERM, SIGINT and SIGUSR1, which Run() reads;
   // SIGHUP keeps the action it has. Throws std::system_error.
   //
   // Make it after the last fork(2): a signalfd in an epoll instance tells of the signals of the
   // process that put it there (signalfd(2)), so a child would wait for those of its parent.
-  explicit EchoServer(UniqueFd listener, Listener whose = Listener::kOwn);
+  explicit EchoServer(UniqueFd listener);
 
   uint16_t Port() const { return LocalPort(listener_); }
 
@@ -70,7 +66,6 @@ class EchoServer {
   void CloseIdle();
 
   UniqueFd listener_;
-  Listener whose_;
   SignalFd signals_;
   UniqueFd epoll_;
   std::map<int, Connection> connections_;

@@ -13,7 +13,7 @@ namespace graceful {
 
 struct DaemonOptions {
   // Where descriptors 1 and 2 go, opened to append, created with mode 0640; a relative path is
-  // taken from the folder of the call. Empty: /dev/null.
+  // taken from the folder of the call. Empty: /dev/null, with a warning on standard error before.
   std::string log_file = {};
   // A daemon that stays in the folder of its shell keeps that file system from being unmounted.
   std::string working_directory = "/";

@@ -55,7 +55,7 @@ def test_a_log_that_cannot_be_written_is_told_to_the_shell(
 def test_a_folder_for_the_pid_file_that_cannot_be_written_is_told_to_the_shell(
     name: str, terminal: Terminal
 ) -> None:
-    said = fails(terminal, f"{METHODS[name].program} --port 0 --pid_file /proc/pid")
+    said = fails(terminal, f"{METHODS[name].program} --port 0 --log_file log.txt --pid_file /proc/pid")
     assert said == f"{name}: open the pid file /proc/pid: No such file or directory"
 
 
@@ -73,7 +73,7 @@ def test_a_pid_file_that_is_a_symbolic_link_is_refused(
 @pytest.mark.parametrize("name", ANSWERING)
 def test_a_second_start_is_refused(name: str, terminal: Terminal, tmp_path: Path) -> None:
     first = start(METHODS["double_fork"], terminal, tmp_path).daemon
-    said = terminal.run(f"{METHODS[name].program} --port 0 --pid_file pid")
+    said = terminal.run(f"{METHODS[name].program} --port 0 --log_file log.txt --pid_file pid")
     assert terminal.status() == 1
     assert said.strip() == f"{name}: already running, pid {first.pid} ({tmp_path}/pid)"
     assert first.serves()
