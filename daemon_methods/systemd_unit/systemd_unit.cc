@@ -64,8 +64,7 @@ void Reload() {
 int Main(const Options& options) {
   const auto pid_file = AcquirePidFile(options);
   UniqueFd inherited = InheritedListener();
-  EchoServer server = inherited ? EchoServer(std::move(inherited), EchoServer::Listener::kShared)
-                                : EchoServer(Listen(options.port));
+  EchoServer server(inherited ? std::move(inherited) : Listen(options.port));
   const bool supervised = sd_booted() > 0 && getenv("INVOCATION_ID") != nullptr;
   fmt::print("{}\n", Account(server.Port(), supervised ? "systemctl stop echo"
                                                        : "Ctrl-C; echo.service says how to "
