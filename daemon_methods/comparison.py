@@ -22,7 +22,7 @@ from daemon_methods.tests.methods import METHODS, Method, Running, outcome_of, s
 from daemon_methods.tests.proc_state import ProcState
 from daemon_methods.tests.processes import adopted_descendants
 from daemon_methods.tests.terminal import Terminal
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 UNIT = "systemd_unit"
 NAMES = [*METHODS, UNIT]
@@ -81,7 +81,7 @@ def yes_or_no(answer: bool) -> str:
 def happens(condition: Callable[[], bool]) -> bool:
     """Whether it comes true, given some time."""
     try:
-        return bool(wait_until(condition, "it", timeout=PATIENCE))
+        return bool(wait_until(condition, what="it", timeout=PATIENCE))
     except TimeoutError:
         return False
 
@@ -143,7 +143,7 @@ def a_failing_start_shows(on: Bench) -> str:
     with socket.create_server(("127.0.0.1", on.method.fixed_port)) as other:
         said = on.terminal.run(on.method.line(port=other.getsockname()[1]))
         status = on.terminal.status()
-        wait_until(lambda: not servers(), "the end of a start that fails")
+        wait_until(lambda: not servers(), what="the end of a start that fails")
         reason = "Address already in use"
         seen = reason in said or on.terminal.shows(reason, timeout=PATIENCE)
     answers = ["status"] * (status != 0) + ["reason"] * seen
@@ -168,13 +168,13 @@ def stays_the_only_one(on: Bench) -> str:
         return YES
     for process in servers():
         process.terminate()
-    wait_until(lambda: not servers(), "the servers to end")
+    wait_until(lambda: not servers(), what="the servers to end")
     return NO if second_serves(on, pid_file=True) else "by pid file"
 
 
 def second_serves(on: Bench, pid_file: bool) -> bool:
     on.terminal.send(on.method.line(pid_file=pid_file))
-    wait_until(lambda: len(listeners()) == 1, "the first to serve")
+    wait_until(lambda: len(listeners()) == 1, what="the first to serve")
     with Terminal(on.folder) as other:
         other.send(on.method.line(pid_file=pid_file))
         return happens(lambda: len(listeners()) == 2)

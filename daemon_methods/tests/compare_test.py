@@ -8,10 +8,9 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 from daemon_methods.comparison import UNIT, why_not
-from daemon_methods.tests.methods import ROOT
-from daemon_methods.tests.pytest_main import main
+from integration_tests.harness.runfiles import runfile
 
-COMPARE = ROOT / "daemon_methods" / "compare"
+COMPARE = runfile("daemon_methods/compare")
 
 
 def test_the_table_tells_methods_apart(tmp_path: Path) -> None:
@@ -51,7 +50,3 @@ def test_a_picture_that_cannot_be_written_is_told() -> None:
     )
     assert done.returncode == 1
     assert done.stderr == "compare: /nowhere/table.svg: No such file or directory\n"
-
-
-if __name__ == "__main__":
-    main(__file__)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 
 @dataclass
@@ -34,7 +34,7 @@ class EchoDaemon:
                 return None
             return EchoDaemon(pid, port) if port else None
 
-        return wait_until(find, f"a server that {pid_file} names")
+        return wait_until(find, what=f"a server that {pid_file} names")
 
     def alive(self) -> bool:
         """Whether it runs; a zombie does not."""
@@ -62,7 +62,7 @@ class EchoDaemon:
 
     def wait_for_end(self) -> None:
         """Waits until it has ended."""
-        wait_until(lambda: not self.alive(), f"the end of process {self.pid}")
+        wait_until(lambda: not self.alive(), what=f"the end of process {self.pid}")
 
 
 def is_running(pid: int) -> bool:

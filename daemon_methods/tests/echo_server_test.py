@@ -10,7 +10,6 @@ import pytest
 
 from daemon_methods.tests.echo_client import EchoDaemon
 from daemon_methods.tests.methods import FOREGROUND, METHODS, start
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import Terminal
 
 
@@ -71,7 +70,3 @@ def test_usage(argument: str, status: int) -> None:
     done = subprocess.run([FOREGROUND, argument], capture_output=True, text=True, check=False)
     assert done.returncode == status
     assert done.stdout if status == 0 else done.stderr
-
-
-if __name__ == "__main__":
-    main(__file__)

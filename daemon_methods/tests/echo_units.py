@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon_methods.tests.echo_client import EchoDaemon
-from daemon_methods.tests.methods import ROOT, SYSTEMD_UNIT, Method, Running
+from daemon_methods.tests.methods import SYSTEMD_UNIT, Method, Running
 from daemon_methods.tests.systemd import Systemd
+from integration_tests.harness.runfiles import runfile
 
 PORT = 8080  # as the units say: the network is systemd's own
 
@@ -19,7 +20,7 @@ def boot(folder: Path) -> Systemd:
     (folder / "bin").mkdir()
     shutil.copy(SYSTEMD_UNIT, folder / "bin" / "graceful-echo")
     (folder / "units").mkdir()
-    for unit in (ROOT / "daemon_methods" / "systemd_unit").glob("echo*"):
+    for unit in runfile("daemon_methods/systemd_unit/echo.service").parent.glob("echo*"):
         shutil.copy(unit, folder / "units" / unit.name)
     return Systemd(folder)
 

@@ -11,17 +11,12 @@ import psutil
 
 from daemon_methods.tests.echo_client import EchoDaemon
 from daemon_methods.tests.terminal import Terminal
-
-# Under Bazel this is the root of the runfiles, where the programs are.
-ROOT = Path(__file__).parents[2]
+from integration_tests.harness.runfiles import runfile
 
 
 def program(label: str) -> str:
     """The path of a program of this folder: "double_fork/double_fork"."""
-    path = ROOT / "daemon_methods" / label
-    if not path.exists():
-        path = ROOT / "bazel-bin" / "daemon_methods" / label
-    return str(path.resolve())
+    return str(runfile(f"daemon_methods/{label}").resolve())
 
 
 FOREGROUND = program("nohup/foreground")

@@ -1,36 +1,24 @@
-"""A process tree that can be ended as a whole."""
+"""Everything that this process starts, daemons included, ended as a whole."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
+from integration_tests.harness.guard import PR_SET_CHILD_SUBREAPER, kill_descendants
 
 
 @contextmanager
 def adopted_descendants() -> Iterator[None]:
-    """Daemons come to this process instead of init, and none of them survives the block."""
-    pr_set_child_subreaper = 36
-    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
+    """Daemons come to this process instead of init, and none of them survives the block.
+
+    A harness ProcessTree has a guard for that, between the test and the program. Here the test itself
+    is the guard: a shell needs a terminal of its own, and /proc shall name the test as the parent.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
     try:
         yield
     finally:
-        # A killed parent hands its children over: until there are no more.
-        while children := psutil.Process().children(recursive=True):
-            for child in children:
-                if child.is_running():
-                    child.send_signal(signal.SIGKILL)
-            _reap()
-
-
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, 0)[0]:
-            pass
-    except ChildProcessError:
-        pass
+        kill_descendants()

@@ -12,9 +12,8 @@ import pytest
 
 from daemon_methods.tests.echo_client import EchoDaemon, port_is_free
 from daemon_methods.tests.methods import DAEMONIZING, FOREGROUND, METHODS, servers, start
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import Terminal
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 # The programs that can be asked: the other lines start the foreground one.
 ANSWERING = ["foreground", *DAEMONIZING]
@@ -31,32 +30,35 @@ def fails(terminal: Terminal, line: str) -> str:
     """Runs a line that must fail with status 1 and leave nothing behind; returns what it says."""
     said = terminal.run(line)
     assert terminal.status() == 1, said
-    wait_until(lambda: not servers(), "nothing to be left running")
+    wait_until(lambda: not servers(), what="nothing to be left running")
     return said.strip()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            "--port {used_port} --log_file log.txt",
+            "bind 127.0.0.1 port {used_port}: Address already in use",
+        ),
+        (
+            "--port 0 --log_file missing/log.txt",
+            "open the log file {folder}/missing/log.txt: No such file or directory",
+        ),
+        (
+            "--port 0 --log_file log.txt --pid_file /proc/pid",
+            "open the pid file /proc/pid: No such file or directory",
+        ),
+    ],
+    ids=["port in use", "log not writable", "folder of the pid file not writable"],
+)
 @pytest.mark.parametrize("name", ANSWERING)
-def test_a_port_in_use_is_told_to_the_shell(
-    name: str, used_port: int, terminal: Terminal
+def test_a_failing_start_is_told_to_the_shell(
+    name: str, options: str, reason: str, used_port: int, terminal: Terminal, tmp_path: Path
 ) -> None:
-    said = fails(terminal, f"{METHODS[name].program} --port {used_port} --log_file log.txt")
-    assert said == f"{name}: bind 127.0.0.1 port {used_port}: Address already in use"
-
-
-@pytest.mark.parametrize("name", ANSWERING)
-def test_a_log_that_cannot_be_written_is_told_to_the_shell(
-    name: str, terminal: Terminal, tmp_path: Path
-) -> None:
-    said = fails(terminal, f"{METHODS[name].program} --port 0 --log_file missing/log.txt")
-    assert said == f"{name}: open the log file {tmp_path}/missing/log.txt: No such file or directory"
-
-
-@pytest.mark.parametrize("name", ANSWERING)
-def test_a_folder_for_the_pid_file_that_cannot_be_written_is_told_to_the_shell(
-    name: str, terminal: Terminal
-) -> None:
-    said = fails(terminal, f"{METHODS[name].program} --port 0 --log_file log.txt --pid_file /proc/pid")
-    assert said == f"{name}: open the pid file /proc/pid: No such file or directory"
+    facts = {"used_port": used_port, "folder": tmp_path}
+    said = fails(terminal, f"{METHODS[name].program} {options.format(**facts)}")
+    assert said == f"{name}: {reason.format(**facts)}"
 
 
 @pytest.mark.parametrize("name", ANSWERING)
@@ -125,7 +127,7 @@ def test_a_stop_answers_what_it_accepted(terminal: Terminal, tmp_path: Path) -> 
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhal")
         assert daemon.serves()  # so the first half has been read
         daemon.kill()
-        wait_until(lambda: port_is_free(daemon.port), "the port to be closed")
+        wait_until(lambda: port_is_free(daemon.port), what="the port to be closed")
         client.sendall(b"lo!")
         assert client.recv(4096).endswith(b"\r\n\r\nhallo!")
     daemon.wait_for_end()
@@ -142,7 +144,3 @@ def test_the_scripts_start_it_as_they_say(
     assert daemon.serves()
     os.kill(daemon.pid, signal.SIGTERM)
     daemon.wait_for_end()
-
-
-if __name__ == "__main__":
-    main(__file__)

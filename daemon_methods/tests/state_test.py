@@ -11,9 +11,8 @@ import pytest
 from daemon_methods.tests.echo_client import EchoDaemon
 from daemon_methods.tests.methods import DAEMON_CALL, METHODS, Method, Running, start
 from daemon_methods.tests.proc_state import ProcState
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import Terminal
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 
 def state_of(running: Running) -> ProcState:
@@ -127,12 +126,8 @@ def test_without_a_redirection_the_daemon_stays_on_the_terminal(
     terminal.send(f'text=$({method.line()}); echo "the substitution is over"')
     daemon = EchoDaemon.named_by(tmp_path / "pid")
     # The process that the shell started has exited long ago, by its parent's account.
-    wait_until(lambda: ProcState.of(daemon.pid).parent == os.getpid(), "the end of the starter")
+    wait_until(lambda: ProcState.of(daemon.pid).parent == os.getpid(), what="the end of the starter")
     assert daemon.serves()
     assert not terminal.shows("the substitution is over", timeout=0.2)
     daemon.kill()
     assert terminal.shows("the substitution is over")
-
-
-if __name__ == "__main__":
-    main(__file__)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 SYSTEMD = Path("/lib/systemd/systemd")
 SYSTEM_UNITS = Path("/lib/systemd/system")
@@ -102,8 +102,8 @@ class Systemd:
             stderr=self._log,
         )
         try:
-            self._pid = wait_until(self._find_init, "the namespaces of systemd")
-            wait_until(self._has_booted, f"systemd to boot ({folder}/boot.log)", timeout=60)
+            self._pid = wait_until(self._find_init, what="the namespaces of systemd")
+            wait_until(self._has_booted, what=f"systemd to boot ({folder}/boot.log)", timeout=60)
             with self.network():
                 _bring_loopback_up()
         except BaseException:
@@ -205,7 +205,7 @@ class Systemd:
         self._process.wait()
         self._log.close()
         # Killed processes leave their cgroups an instant after they are reaped.
-        wait_until(self._remove_cgroups, f"{self._cgroup} to be empty")
+        wait_until(self._remove_cgroups, what=f"{self._cgroup} to be empty")
 
     def _remove_cgroups(self) -> bool:
         folders = [Path(entry[0]) for entry in os.walk(self._cgroup, topdown=False)]

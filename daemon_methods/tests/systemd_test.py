@@ -15,9 +15,8 @@ from daemon_methods.tests import systemd
 from daemon_methods.tests.echo_client import EchoDaemon, is_running
 from daemon_methods.tests.echo_units import PORT, boot
 from daemon_methods.tests.proc_state import ProcState
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.systemd import UNITS, Systemd
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 REASON = f"bind 127.0.0.1 port {PORT}: Address already in use"
 
@@ -58,7 +57,7 @@ def wait_for_successor(manager: Systemd, ended: EchoDaemon) -> EchoDaemon:
     wait_until(
         lambda: manager.main_pid("echo") not in (0, ended.pid)
         and manager.show("echo", "ActiveState") == "active",
-        "systemd to start it again",
+        what="systemd to start it again",
     )
     successor = current(manager)
     assert successor.serves()
@@ -95,12 +94,12 @@ def test_notify_waits_for_ready_and_simple_does_not(
         "ExecStart=/bin/sh -c 'kill -STOP $$$$; exec /usr/local/bin/graceful-echo --port 8080'\n",
     )
     manager.do("start", "--no-block", unit)
-    stopped = wait_until(lambda: stopped_main(manager, unit), "the start to hang")
+    stopped = wait_until(lambda: stopped_main(manager, unit), what="the start to hang")
     assert manager.show(unit, "ActiveState") == state
     assert not stopped.serves()
     stopped.kill(signal.SIGCONT)
-    wait_until(stopped.serves, "the start to end")
-    wait_until(lambda: manager.show(unit, "ActiveState") == "active", "systemd to notice")
+    wait_until(stopped.serves, what="the start to end")
+    wait_until(lambda: manager.show(unit, "ActiveState") == "active", what="systemd to notice")
 
 
 def stopped_main(manager: Systemd, unit: str) -> EchoDaemon | None:
@@ -115,7 +114,7 @@ def test_a_failing_start_is_seen_with_notify(manager: Systemd) -> None:
     """And after five attempts systemd leaves it at that."""
     with socket.create_server(("127.0.0.1", PORT)):
         assert manager.systemctl("start", "echo").returncode != 0
-        wait_until(lambda: manager.show("echo", "ActiveState") == "failed", "systemd to give up")
+        wait_until(lambda: manager.show("echo", "ActiveState") == "failed", what="systemd to give up")
     assert manager.main_pid("echo") == 0
     assert REASON in manager.journal("echo")
 
@@ -124,7 +123,7 @@ def test_a_failing_start_is_not_seen_with_simple(manager: Systemd) -> None:
     """The counter-example: success, for a server that never served."""
     with socket.create_server(("127.0.0.1", PORT)):
         assert manager.systemctl("start", "echo-simple").returncode == 0
-        wait_until(lambda: REASON in manager.journal("echo-simple"), "the reason in the journal")
+        wait_until(lambda: REASON in manager.journal("echo-simple"), what="the reason in the journal")
 
 
 def test_its_surroundings(manager: Systemd) -> None:
@@ -207,15 +206,15 @@ def test_the_watchdog_leaves_what_lives(manager: Systemd) -> None:
         return int(manager.show("echo", "WatchdogTimestampMonotonic"))
 
     first = stamp()
-    wait_until(lambda: stamp() > first + 1_000_000, "five periods of the watchdog")
+    wait_until(lambda: stamp() > first + 1_000_000, what="five periods of the watchdog")
     assert manager.main_pid("echo") == daemon.pid
 
 
 def test_reload_signals_the_main_process(manager: Systemd) -> None:
     daemon = started(manager)
     manager.do("reload", "echo")
-    wait_until(lambda: "reload 1" in manager.journal("echo"), "the reload")
-    wait_until(lambda: manager.show("echo", "ActiveState") == "active", "READY after RELOADING")
+    wait_until(lambda: "reload 1" in manager.journal("echo"), what="the reload")
+    wait_until(lambda: manager.show("echo", "ActiveState") == "active", what="READY after RELOADING")
     assert manager.main_pid("echo") == daemon.pid
     assert daemon.serves()
 
@@ -227,10 +226,10 @@ def test_stop_is_clean(manager: Systemd) -> None:
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhal")
         assert daemon.serves()  # so the first half has been read
         manager.do("stop", "--no-block", "echo")
-        wait_until(lambda: manager.show("echo", "SubState") == "stop-sigterm", "the stop")
+        wait_until(lambda: manager.show("echo", "SubState") == "stop-sigterm", what="the stop")
         client.sendall(b"lo!")
         assert client.recv(4096).endswith(b"\r\n\r\nhallo!")
-    wait_until(lambda: manager.show("echo", "ActiveState") == "inactive", "the end of the stop")
+    wait_until(lambda: manager.show("echo", "ActiveState") == "inactive", what="the end of the stop")
     assert manager.show("echo", "Result") == "success"
     assert manager.show("echo", "ExecMainStatus") == "0"
     assert not is_running(daemon.pid)
@@ -267,13 +266,9 @@ def test_restarts_behind_a_socket_lose_no_connection(manager: Systemd) -> None:
         for _ in range(5):
             before = len(answered)
             manager.do("restart", "echo")
-            wait_until(lambda: len(answered) > before + 20, "answers after the restart")
+            wait_until(lambda: len(answered) > before + 20, what="answers after the restart")
     finally:
         stop.set()
         for client in clients:
             client.join()
     assert not failed, f"{len(failed)} of {len(failed) + len(answered)} requests were lost"
-
-
-if __name__ == "__main__":
-    main(__file__)

@@ -1,12 +1,15 @@
 """The main of every pytest target (integration_tests/defs.bzl): runs the files in its arguments."""
 
 import os
+import signal
 import sys
 
 import pytest
 
 
 def main() -> int:
+    # Bazel's time limit: end as on Ctrl-C, so that fixtures still clean up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = [
         "-p",
         "no:cacheprovider",
