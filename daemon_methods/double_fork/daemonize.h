@@ -67,8 +67,9 @@ class Startup {
 //     return 1;
 //   }
 //
-// Call it first: before threads (fork(2) copies only the calling one), before opening what is not
-// in `keep`, and before a SignalFd (an epoll instance would show the starter's signals, not ours).
+// Call it first: before children (the starter would reap them) and threads (fork(2) copies only the
+// calling one), before opening what is not in `keep`, and before a SignalFd (an epoll instance
+// would show the starter's signals, not ours).
 //
 // Throws in the original process, before any fork: std::system_error when the log or the folder
 // can't be opened, std::logic_error when other threads run. What fails later is reported.

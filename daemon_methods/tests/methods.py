@@ -24,8 +24,6 @@ DAEMON_CALL = program("daemon_call/daemon_call")
 DOUBLE_FORK = program("double_fork/double_fork")
 SYSTEMD_UNIT = program("systemd_unit/systemd_unit")
 
-PROGRAM_NAMES = {"foreground", "daemon_call", "double_fork", "graceful-echo"}
-
 # What a shell line leaves in the folder where it was typed.
 PID_FILE = "pid"
 LOG_FILE = "log.txt"
@@ -85,6 +83,8 @@ METHODS = {
         ),
     )
 }
+# What ps calls their processes; the unit's program is installed under a name of its own.
+PROCESS_NAMES = {Path(method.program).name for method in METHODS.values()} | {"graceful-echo"}
 DAEMONIZING = [method.name for method in METHODS.values() if method.daemonizes]
 
 
@@ -176,6 +176,6 @@ def servers() -> list[psutil.Process]:
 
 def _is_server(process: psutil.Process) -> bool:
     try:
-        return process.name() in PROGRAM_NAMES and process.status() != psutil.STATUS_ZOMBIE
+        return process.name() in PROCESS_NAMES and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -115,8 +115,8 @@ def test_a_shell_without_jobs_leaves_ctrl_c_ignored(terminal: Terminal, tmp_path
 def test_without_a_redirection_the_daemon_stays_on_the_terminal(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    """What the recipes lose that leave 0-1-2 alone: it prints over the prompt, and whoever waits for
-    the end of its output (here a command substitution, elsewhere ssh) waits for its death."""
+    """What the recipes lose that leave 0-1-2 alone: it prints over the prompt, and whoever waits
+    for the end of its output (here a command substitution, elsewhere ssh) waits for its death."""
     method = Method("noclose", DAEMON_CALL, suffix=" --noclose")
     running = start(method, terminal, tmp_path)
     assert state_of(running).descriptors[1].startswith("/dev/pts/")
@@ -126,7 +126,9 @@ def test_without_a_redirection_the_daemon_stays_on_the_terminal(
     terminal.send(f'text=$({method.line()}); echo "the substitution is over"')
     daemon = EchoDaemon.named_by(tmp_path / "pid")
     # The process that the shell started has exited long ago, by its parent's account.
-    wait_until(lambda: ProcState.of(daemon.pid).parent == os.getpid(), what="the end of the starter")
+    wait_until(
+        lambda: ProcState.of(daemon.pid).parent == os.getpid(), what="the end of the starter"
+    )
     assert daemon.serves()
     assert not terminal.shows("the substitution is over", timeout=0.2)
     daemon.kill()

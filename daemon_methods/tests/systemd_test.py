@@ -51,6 +51,11 @@ def current(manager: Systemd, unit: str = "echo") -> EchoDaemon:
     return EchoDaemon(manager.main_pid(unit), PORT)
 
 
+def wait_for_state(manager: Systemd, unit: str, state: str) -> None:
+    """Waits until systemd says so of the unit."""
+    wait_until(lambda: manager.show(unit, "ActiveState") == state, what=f"{unit} to be {state}")
+
+
 def wait_for_successor(manager: Systemd, ended: EchoDaemon) -> EchoDaemon:
     """Waits until systemd has started another main process, and it serves."""
     ended.wait_for_end()
@@ -99,7 +104,7 @@ def test_notify_waits_for_ready_and_simple_does_not(
     assert not stopped.serves()
     stopped.kill(signal.SIGCONT)
     wait_until(stopped.serves, what="the start to end")
-    wait_until(lambda: manager.show(unit, "ActiveState") == "active", what="systemd to notice")
+    wait_for_state(manager, unit, "active")
 
 
 def stopped_main(manager: Systemd, unit: str) -> EchoDaemon | None:
@@ -114,7 +119,7 @@ def test_a_failing_start_is_seen_with_notify(manager: Systemd) -> None:
     """And after five attempts systemd leaves it at that."""
     with socket.create_server(("127.0.0.1", PORT)):
         assert manager.systemctl("start", "echo").returncode != 0
-        wait_until(lambda: manager.show("echo", "ActiveState") == "failed", what="systemd to give up")
+        wait_for_state(manager, "echo", "failed")
     assert manager.main_pid("echo") == 0
     assert REASON in manager.journal("echo")
 
@@ -123,7 +128,7 @@ def test_a_failing_start_is_not_seen_with_simple(manager: Systemd) -> None:
     """The counter-example: success, for a server that never served."""
     with socket.create_server(("127.0.0.1", PORT)):
         assert manager.systemctl("start", "echo-simple").returncode == 0
-        wait_until(lambda: REASON in manager.journal("echo-simple"), what="the reason in the journal")
+        wait_until(lambda: REASON in manager.journal("echo-simple"), what="the reason")
 
 
 def test_its_surroundings(manager: Systemd) -> None:
@@ -214,7 +219,7 @@ def test_reload_signals_the_main_process(manager: Systemd) -> None:
     daemon = started(manager)
     manager.do("reload", "echo")
     wait_until(lambda: "reload 1" in manager.journal("echo"), what="the reload")
-    wait_until(lambda: manager.show("echo", "ActiveState") == "active", what="READY after RELOADING")
+    wait_for_state(manager, "echo", "active")
     assert manager.main_pid("echo") == daemon.pid
     assert daemon.serves()
 
@@ -229,7 +234,7 @@ def test_stop_is_clean(manager: Systemd) -> None:
         wait_until(lambda: manager.show("echo", "SubState") == "stop-sigterm", what="the stop")
         client.sendall(b"lo!")
         assert client.recv(4096).endswith(b"\r\n\r\nhallo!")
-    wait_until(lambda: manager.show("echo", "ActiveState") == "inactive", what="the end of the stop")
+    wait_for_state(manager, "echo", "inactive")
     assert manager.show("echo", "Result") == "success"
     assert manager.show("echo", "ExecMainStatus") == "0"
     assert not is_running(daemon.pid)
