@@ -40,7 +40,7 @@ class EchoServer {
     std::function<void()> on_reload = {};  // SIGUSR1
     std::function<void()> on_stop = {};    // SIGTERM or SIGINT, before the last requests
     std::function<void()> on_tick = {};    // each `tick`, from the loop: shows that it turns
-    std::chrono::milliseconds tick = std::chrono::milliseconds(-1);
+    std::chrono::milliseconds tick = {};
   };
 
   // Serves until SIGTERM or SIGINT, then answers whoever it has accepted, for at most 5 s.
@@ -56,9 +56,10 @@ class EchoServer {
     bool closing = false;   // after `out`
   };
 
+  void HandleEvents(std::chrono::steady_clock::time_point until, const Hooks& hooks);
   void Accept();
   void HandleSignals(const Hooks& hooks);
-  void HandleEvent(int fd, uint32_t events);
+  void HandleConnection(int fd, uint32_t events);
   bool ReadInto(Connection& connection);
   void AnswerRequests(Connection& connection);
   bool WriteOut(Connection& connection);

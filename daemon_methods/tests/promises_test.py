@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from daemon_methods.tests.echo_client import EchoDaemon, port_is_free
-from daemon_methods.tests.methods import DAEMONIZING, FOREGROUND, METHODS, servers, start
+from daemon_methods.tests.methods import (
+    DAEMONIZING,
+    FOREGROUND,
+    LOG_FILE,
+    METHODS,
+    servers,
+    start,
+)
 from daemon_methods.tests.terminal import Terminal
 from integration_tests.harness.waiting import wait_until
 
@@ -100,10 +108,16 @@ def test_a_stale_pid_file_is_taken_over(name: str, terminal: Terminal, tmp_path:
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "foreground"])
-def test_kill_stops_it_and_frees_the_port(name: str, terminal: Terminal, tmp_path: Path) -> None:
-    """The line that every program prints."""
+def test_the_line_that_it_prints_stops_it_and_frees_the_port(
+    name: str, terminal: Terminal, tmp_path: Path
+) -> None:
+    """Where its output goes, the program says how to stop it: that is typed."""
     daemon = start(METHODS[name], terminal, tmp_path).daemon
-    terminal.run("kill $(cat pid)")
+    log = tmp_path / LOG_FILE
+    said = terminal.seen + (log.read_text() if log.exists() else "")
+    lines = re.findall(r"stop it +(?:Ctrl-C, or )?(kill .*?)\r?\n", said)
+    assert lines, said
+    terminal.run(lines[0])
     daemon.wait_for_end()
     assert port_is_free(daemon.port)
     assert not (tmp_path / "pid").exists()

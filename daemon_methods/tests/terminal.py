@@ -27,7 +27,7 @@ class Terminal:
             self._become(folder, shell)
         self._open = True
         self._reaped = False
-        self._seen = ""
+        self.seen = ""  # what it has shown, as far as somebody has waited for it
         self._expect = fdpexpect.fdspawn(self._master, encoding="utf-8", timeout=timeout)
         self._expect.expect_exact(PROMPT)
         self.run("stty -echo")
@@ -57,7 +57,7 @@ class Terminal:
     def wait_for_prompt(self) -> str:
         """Returns what is printed until the next prompt."""
         self._expect.expect_exact(PROMPT)
-        self._seen += self._expect.before
+        self.seen += self._expect.before
         return self._expect.before.replace("\r\n", "\n")
 
     def status(self) -> int:
@@ -67,7 +67,7 @@ class Terminal:
 
     def shows(self, text: str, timeout: float = 20) -> bool:
         """Whether the text was printed, or comes before the terminal ends or time is up."""
-        if text in self._seen:
+        if text in self.seen:
             return True
         if not self._open:
             return False
@@ -75,7 +75,7 @@ class Terminal:
             self._expect.expect_exact(text, timeout=timeout)
         except (pexpect.EOF, pexpect.TIMEOUT, OSError):
             return False
-        self._seen += self._expect.before + self._expect.after
+        self.seen += self._expect.before + self._expect.after
         return True
 
     def interrupt(self) -> None:
