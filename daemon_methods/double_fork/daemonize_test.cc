@@ -87,7 +87,9 @@ Stat ReadStat(pid_t pid) {
 std::map<int, std::string> Descriptors(pid_t pid) {
   std::map<int, std::string> links;
   for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
-    links[std::stoi(entry.path().filename())] = fs::read_symlink(entry.path());
+    std::error_code closed_meanwhile;
+    const fs::path target = fs::read_symlink(entry.path(), closed_meanwhile);
+    if (!closed_meanwhile) links[std::stoi(entry.path().filename())] = target;
   }
   return links;
 }
