@@ -21,8 +21,16 @@ namespace {
 namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 
+constexpr auto kNever = Clock::time_point::max();
 constexpr std::chrono::seconds kPatience(5);
 constexpr uint64_t kBodyLimit = 1 << 20;
+
+// What epoll_wait(2) takes: rounded up, so that it isn't called again too early.
+int MillisecondsUntil(Clock::time_point time) {
+  if (time == kNever) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000));
+}
 
 http::response<http::string_body> Answer(http::request<http::string_body>& request) {
   http::response<http::string_body> response(http::status::ok, request.version());
@@ -70,9 +78,8 @@ uint16_t LocalPort(const UniqueFd& socket) {
   return ntohs(address.sin_port);
 }
 
-EchoServer::EchoServer(UniqueFd listener, Listener whose)
+EchoServer::EchoServer(UniqueFd listener)
     : listener_(std::move(listener)),
-      whose_(whose),
       signals_({SIGTERM, SIGINT, SIGUSR1}),
       epoll_(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
   Watch(listener_.Get(), EPOLLIN, EPOLL_CTL_ADD);
@@ -80,29 +87,35 @@ EchoServer::EchoServer(UniqueFd listener, Listener whose)
 }
 
 void EchoServer::Run(const Hooks& hooks) {
-  auto deadline = Clock::time_point::max();
-  while (!stopping_ || (!connections_.empty() && Clock::now() < deadline)) {
-    std::array<epoll_event, 64> events;
-    const auto timeout = stopping_ ? std::chrono::milliseconds(100) : hooks.tick;
-    const int count = Check(RetryInterrupted([&] {
-                              return epoll_wait(epoll_.Get(), events.data(), events.size(),
-                                                static_cast<int>(timeout.count()));
-                            }),
-                            "epoll_wait");
-    const bool was_stopping = stopping_;
-    for (int i = 0; i < count; ++i) {
-      const int fd = events[i].data.fd;
-      if (fd == signals_.Get()) {
-        HandleSignals(hooks);
-      } else if (fd == listener_.Get()) {
-        if (!stopping_) Accept();
-      } else {
-        HandleEvent(fd, events[i].events);
-      }
+  auto next_tick = hooks.on_tick ? Clock::now() + hooks.tick : kNever;
+  while (!stopping_) {
+    HandleEvents(next_tick, hooks);
+    if (Clock::now() < next_tick) continue;
+    hooks.on_tick();
+    next_tick = Clock::now() + hooks.tick;
+  }
+  const auto deadline = Clock::now() + kPatience;
+  for (CloseIdle(); !connections_.empty() && Clock::now() < deadline; CloseIdle()) {
+    HandleEvents(deadline, hooks);
+  }
+}
+
+void EchoServer::HandleEvents(Clock::time_point until, const Hooks& hooks) {
+  std::array<epoll_event, 64> events;
+  const int timeout = MillisecondsUntil(until);
+  const int count = Check(RetryInterrupted([&] {
+                            return epoll_wait(epoll_.Get(), events.data(), events.size(), timeout);
+                          }),
+                          "epoll_wait");
+  for (int i = 0; i < count; ++i) {
+    const int fd = events[i].data.fd;
+    if (fd == signals_.Get()) {
+      HandleSignals(hooks);
+    } else if (listener_ && fd == listener_.Get()) {
+      Accept();
+    } else {
+      HandleConnection(fd, events[i].events);
     }
-    if (stopping_ && !was_stopping) deadline = Clock::now() + kPatience;
-    if (stopping_) CloseIdle();
-    if (hooks.on_tick && !stopping_) hooks.on_tick();
   }
 }
 
@@ -116,8 +129,7 @@ void EchoServer::HandleSignals(const Hooks& hooks) {
     stopping_ = true;
     if (hooks.on_stop) hooks.on_stop();
     Watch(listener_.Get(), 0, EPOLL_CTL_DEL);
-    if (whose_ == Listener::kShared) continue;
-    // Who is in its queue has been told that the connection stands: take them before it closes.
+    // Who is in its queue has a connection, by all that he knows: closing it would reset that.
     Accept();
     listener_.Reset();
   }
@@ -133,7 +145,7 @@ void EchoServer::Accept() {
   }
 }
 
-void EchoServer::HandleEvent(int fd, uint32_t events) {
+void EchoServer::HandleConnection(int fd, uint32_t events) {
   const auto found = connections_.find(fd);
   if (found == connections_.end()) return;
   Connection& connection = found->second;

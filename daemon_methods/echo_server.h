@@ -27,16 +27,12 @@ uint16_t LocalPort(const UniqueFd& socket);
 // reach whom, and goes on serving when nobody can read them any more.
 class EchoServer {
  public:
-  // Whose socket it is: another's (systemd's) serves on when this server stops, so what it has
-  // not accepted is left in the queue; its own is emptied first, since closing it refuses those.
-  enum class Listener { kOwn, kShared };
-
   // Serves `listener`, which does not block. Blocks SIGTERM, SIGINT and SIGUSR1, which Run() reads;
   // SIGHUP keeps the action it has. Throws std::system_error.
   //
   // Make it after the last fork(2): a signalfd in an epoll instance tells of the signals of the
   // process that put it there (signalfd(2)), so a child would wait for those of its parent.
-  explicit EchoServer(UniqueFd listener, Listener whose = Listener::kOwn);
+  explicit EchoServer(UniqueFd listener);
 
   uint16_t Port() const { return LocalPort(listener_); }
 
@@ -44,7 +40,7 @@ class EchoServer {
     std::function<void()> on_reload = {};  // SIGUSR1
     std::function<void()> on_stop = {};    // SIGTERM or SIGINT, before the last requests
     std::function<void()> on_tick = {};    // each `tick`, from the loop: shows that it turns
-    std::chrono::milliseconds tick = std::chrono::milliseconds(-1);
+    std::chrono::milliseconds tick = {};
   };
 
   // Serves until SIGTERM or SIGINT, then answers whoever it has accepted, for at most 5 s.
@@ -60,9 +56,10 @@ class EchoServer {
     bool closing = false;   // after `out`
   };
 
+  void HandleEvents(std::chrono::steady_clock::time_point until, const Hooks& hooks);
   void Accept();
   void HandleSignals(const Hooks& hooks);
-  void HandleEvent(int fd, uint32_t events);
+  void HandleConnection(int fd, uint32_t events);
   bool ReadInto(Connection& connection);
   void AnswerRequests(Connection& connection);
   bool WriteOut(Connection& connection);
@@ -70,7 +67,6 @@ class EchoServer {
   void CloseIdle();
 
   UniqueFd listener_;
-  Listener whose_;
   SignalFd signals_;
   UniqueFd epoll_;
   std::map<int, Connection> connections_;

@@ -119,6 +119,19 @@ std::optional<PidFile> AcquirePidFile(const Options& options) {
   return PidFile::Acquire(options.pid_file);
 }
 
+UniqueFd OpenLog(const Options& options) {
+  const std::string& path = options.log_file;
+  if (path.empty()) return {};
+  return UniqueFd(Check(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640),
+                        "open the log file", path));
+}
+
+void RedirectOutput(const UniqueFd& log) {
+  if (!log) return;
+  Check(dup2(log.Get(), STDOUT_FILENO), "dup2", "1");
+  Check(dup2(log.Get(), STDERR_FILENO), "dup2", "2");
+}
+
 std::string Account(uint16_t port, const std::string& stop) {
   return fmt::format(
       "serving on http://127.0.0.1:{}/\n"

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "daemon_methods/pid_file.h"
+#include "signals/unique_fd.h"
 
 namespace CLI {
 class App;
@@ -32,6 +33,12 @@ int RunProgram(int argc, char** argv, const std::string& description,
 
 // The pid file, if one was asked for.
 std::optional<PidFile> AcquirePidFile(const Options& options);
+
+// The log file, opened to append and created with mode 0640; nothing when none was asked for.
+UniqueFd OpenLog(const Options& options);
+
+// Makes it standard output and error. Does nothing without one.
+void RedirectOutput(const UniqueFd& log);
 
 // Tells the reader what has become of the calling process: pids, session, terminal, where output
 // goes, and `stop`, the line that stops it. Several lines, the last without its newline.

@@ -5,11 +5,11 @@
 // a pid file, and readiness: the shell gets its prompt and status 0 at the fork, whatever comes
 // after. So whatever can fail is done before it here.
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "daemon_methods/echo_server.h"
 #include "daemon_methods/program.h"
@@ -20,15 +20,9 @@ namespace {
 
 bool noclose = false;
 
-UniqueFd OpenLog(const std::string& path) {
-  if (path.empty()) return {};
-  return UniqueFd(Check(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640),
-                        "open the log file", path));
-}
-
 int Main(const Options& options) {
   auto pid_file = AcquirePidFile(options);
-  const UniqueFd log = OpenLog(options.log_file);
+  const UniqueFd log = OpenLog(options);
   UniqueFd listener = Listen(options.port);
   fmt::print(
       "listening on http://127.0.0.1:{}/; what happens after daemon(3), nobody here will be told\n"
@@ -42,10 +36,7 @@ int Main(const Options& options) {
   Check(daemon(/*nochdir=*/0, noclose ? 1 : 0), "daemon");
 
   if (pid_file) pid_file->Adopt();  // the lock came along, the number has changed
-  if (log) {
-    Check(dup2(log.Get(), STDOUT_FILENO), "dup2", "1");
-    Check(dup2(log.Get(), STDERR_FILENO), "dup2", "2");
-  }
+  RedirectOutput(log);
   // Not before: see its constructor.
   EchoServer server(std::move(listener));
   fmt::print("{}\n", Account(server.Port(), KillLine()));

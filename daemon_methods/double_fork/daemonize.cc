@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <stdexcept>
@@ -84,6 +85,10 @@ Startup Daemonize(const DaemonOptions& options) {
   auto [starter_end, daemon_end] = MakeReportChannel();
   std::optional<Starter> starter(std::move(starter_end));
 
+  if (options.log_file.empty()) {
+    std::fprintf(stderr, "%s: no log file is set: what the daemon prints goes to /dev/null\n",
+                 program_invocation_short_name);
+  }
   // What stdio still buffers would be printed by both.
   std::fflush(nullptr);
 

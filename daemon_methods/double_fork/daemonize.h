@@ -13,7 +13,7 @@ namespace graceful {
 
 struct DaemonOptions {
   // Where descriptors 1 and 2 go, opened to append, created with mode 0640; a relative path is
-  // taken from the folder of the call. Empty: /dev/null.
+  // taken from the folder of the call. Empty: /dev/null, with a warning on standard error before.
   std::string log_file = {};
   // A daemon that stays in the folder of its shell keeps that file system from being unmounted.
   std::string working_directory = "/";
@@ -67,8 +67,9 @@ class Startup {
 //     return 1;
 //   }
 //
-// Call it first: before threads (fork(2) copies only the calling one), before opening what is not
-// in `keep`, and before a SignalFd (an epoll instance would show the starter's signals, not ours).
+// Call it first: before children (the starter would reap them) and threads (fork(2) copies only the
+// calling one), before opening what is not in `keep`, and before a SignalFd (an epoll instance
+// would show the starter's signals, not ours).
 //
 // Throws in the original process, before any fork: std::system_error when the log or the folder
 // can't be opened, std::logic_error when other threads run. What fails later is reported.

@@ -59,6 +59,9 @@ void Starter::WaitAndExit(pid_t session, const std::string& log_file) {
     const Outcome outcome = Wait();
     switch (outcome.kind) {
       case Outcome::kReady:
+        // It is on its way out, or reaped already. Left as a zombie it would be the problem of
+        // whoever adopts it, and not every init of a container reaps.
+        RetryInterrupted([&] { return waitpid(session, nullptr, 0); });
         Say(stdout, outcome.text);
         _exit(0);
       case Outcome::kFailed:

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "daemon_methods/echo_server.h"
@@ -35,12 +36,12 @@ UniqueFd InheritedListener() {
   return listener;
 }
 
-// Half of WatchdogSec, as sd_watchdog_enabled(3) advises; -1 ms without a watchdog.
+// Half of WatchdogSec, as sd_watchdog_enabled(3) advises; 0 without a watchdog.
 std::chrono::milliseconds WatchdogTick() {
   uint64_t microseconds = 0;
   const int enabled = sd_watchdog_enabled(0, &microseconds);
   if (enabled < 0) ThrowErrno(-enabled, "sd_watchdog_enabled");
-  if (enabled == 0) return std::chrono::milliseconds(-1);
+  if (enabled == 0) return {};
   return std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::microseconds(microseconds) / 2);
 }
@@ -64,8 +65,8 @@ void Reload() {
 int Main(const Options& options) {
   const auto pid_file = AcquirePidFile(options);
   UniqueFd inherited = InheritedListener();
-  EchoServer server = inherited ? EchoServer(std::move(inherited), EchoServer::Listener::kShared)
-                                : EchoServer(Listen(options.port));
+  EchoServer server(inherited ? std::move(inherited) : Listen(options.port));
+  RedirectOutput(OpenLog(options));
   const bool supervised = sd_booted() > 0 && getenv("INVOCATION_ID") != nullptr;
   fmt::print("{}\n", Account(server.Port(), supervised ? "systemctl stop echo"
                                                        : "Ctrl-C; echo.service says how to "
@@ -73,12 +74,9 @@ int Main(const Options& options) {
   std::fflush(stdout);
 
   Notify(fmt::format("READY=1\nSTATUS=Serving on port {}", server.Port()));
-  server.Run({
-      .on_reload = Reload,
-      .on_stop = [] { Notify("STOPPING=1"); },
-      .on_tick = [] { Notify("WATCHDOG=1"); },
-      .tick = WatchdogTick(),
-  });
+  EchoServer::Hooks hooks = {.on_reload = Reload, .on_stop = [] { Notify("STOPPING=1"); }};
+  if ((hooks.tick = WatchdogTick()).count() > 0) hooks.on_tick = [] { Notify("WATCHDOG=1"); };
+  server.Run(hooks);
   return 0;
 }
 

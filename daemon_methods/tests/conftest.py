@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-
+from daemon_methods.tests.processes import adopted_descendants
 from daemon_methods.tests.terminal import Terminal
 
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Adopts whatever a test starts, and kills what is left of it."""
-    pr_set_child_subreaper = 36
-    assert ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
-    yield
-    while children := psutil.Process().children(recursive=True):
-        for child in children:
-            if child.is_running():
-                child.send_signal(signal.SIGKILL)
-        try:
-            while os.waitpid(-1, 0)[0]:
-                pass
-        except ChildProcessError:
-            pass
+    """Whatever a test starts is gone when it ends."""
+    with adopted_descendants():
+        yield
 
 
 @pytest.fixture

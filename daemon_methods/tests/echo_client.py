@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 
 @dataclass
@@ -29,11 +30,11 @@ class EchoDaemon:
             try:
                 pid = int(pid_file.read_text())
                 port = listening_port(pid)
-            except (OSError, ValueError, psutil.Error):
+            except (OSError, ValueError):
                 return None
             return EchoDaemon(pid, port) if port else None
 
-        return wait_until(find, f"a server that {pid_file} names")
+        return wait_until(find, what=f"a server that {pid_file} names")
 
     def alive(self) -> bool:
         """Whether it runs; a zombie does not."""
@@ -61,7 +62,7 @@ class EchoDaemon:
 
     def wait_for_end(self) -> None:
         """Waits until it has ended."""
-        wait_until(lambda: not self.alive(), f"the end of process {self.pid}")
+        wait_until(lambda: not self.alive(), what=f"the end of process {self.pid}")
 
 
 def is_running(pid: int) -> bool:
@@ -73,10 +74,11 @@ def is_running(pid: int) -> bool:
 
 
 def listening_port(pid: int) -> int | None:
-    """The TCP port on which the process listens."""
-    for connection in psutil.Process(pid).connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
-            return connection.laddr.port
+    """The TCP port on which the process listens; none when it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for connection in psutil.Process(pid).connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return connection.laddr.port
     return None
 
 

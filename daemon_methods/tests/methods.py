@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon_methods.tests.echo_client import EchoDaemon
-from daemon_methods.tests.terminal import BASH, Terminal
+import psutil
 
-# Under Bazel this is the root of the runfiles, where the programs are.
-ROOT = Path(__file__).parents[2]
+from daemon_methods.tests.echo_client import EchoDaemon
+from daemon_methods.tests.terminal import Terminal
+from integration_tests.harness.runfiles import runfile
 
 
 def program(label: str) -> str:
     """The path of a program of this folder: "double_fork/double_fork"."""
-    path = ROOT / "daemon_methods" / label
-    if not path.exists():
-        path = ROOT / "bazel-bin" / "daemon_methods" / label
-    return str(path.resolve())
+    return str(runfile(f"daemon_methods/{label}").resolve())
 
 
 FOREGROUND = program("nohup/foreground")
@@ -27,33 +24,68 @@ DAEMON_CALL = program("daemon_call/daemon_call")
 DOUBLE_FORK = program("double_fork/double_fork")
 SYSTEMD_UNIT = program("systemd_unit/systemd_unit")
 
-OPTIONS = "--port 0 --pid_file pid"
+# What a shell line leaves in the folder where it was typed.
+PID_FILE = "pid"
+LOG_FILE = "log.txt"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A line for the shell that starts a server."""
+    """A line for the shell that starts a server, and where to find what it started."""
 
     name: str
-    line: str
-    logs: bool  # to log.txt; if not, to the terminal
-    keeps_terminal_busy: bool = False  # no prompt while it runs
-    shell: Sequence[str] = BASH
+    program: str
+    prefix: str = ""
+    suffix: str = ""
+    logs: bool = False  # to LOG_FILE; if not, to the terminal
+    keeps_prompt: bool = True  # the shell takes commands while it runs
+    daemonizes: bool = False  # the program does, so it can answer for the start
+    fixed_port: int = 0  # 0: the one that line() is given
     before: str = "true"
+
+    def line(self, port: int = 0, pid_file: bool = True) -> str:
+        """The line to type. Port 0: the kernel chooses."""
+        named = f" --pid_file {PID_FILE}" if pid_file else ""
+        return f"{self.prefix}{self.program} --port {port}{named}{self.suffix}"
+
+    def find(self, folder: Path) -> EchoDaemon:
+        """Waits until the server listens that the line has started."""
+        return EchoDaemon.named_by(folder / PID_FILE)
+
+    def printed(self, running: Running) -> bool:
+        """Whether the line for the last request arrived where this method's output goes."""
+        if self.logs:
+            return running.daemon.last_line() in (running.folder / LOG_FILE).read_text()
+        return running.terminal.shows(running.daemon.last_line())
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("foreground", f"{FOREGROUND} {OPTIONS}", logs=False, keeps_terminal_busy=True),
-        Method("background", f"{FOREGROUND} {OPTIONS} &", logs=False),
-        Method("disown", f"{FOREGROUND} {OPTIONS} & disown", logs=False),
-        Method("setsid", f"setsid {FOREGROUND} {OPTIONS} &", logs=False),
-        Method("nohup", f"nohup {FOREGROUND} {OPTIONS} > log.txt 2>&1 &", logs=True),
-        Method("daemon_call", f"{DAEMON_CALL} {OPTIONS} --log_file log.txt", logs=True),
-        Method("double_fork", f"{DOUBLE_FORK} {OPTIONS} --log_file log.txt", logs=True),
+        Method("foreground", FOREGROUND, keeps_prompt=False),
+        Method("background", FOREGROUND, suffix=" &"),
+        Method("disown", FOREGROUND, suffix=" & disown"),
+        Method("setsid", FOREGROUND, prefix="setsid ", suffix=" &"),
+        Method("nohup", FOREGROUND, prefix="nohup ", suffix=f" > {LOG_FILE} 2>&1 &", logs=True),
+        Method(
+            "daemon_call",
+            DAEMON_CALL,
+            suffix=f" --log_file {LOG_FILE}",
+            logs=True,
+            daemonizes=True,
+        ),
+        Method(
+            "double_fork",
+            DOUBLE_FORK,
+            suffix=f" --log_file {LOG_FILE}",
+            logs=True,
+            daemonizes=True,
+        ),
     )
 }
+# What ps calls their processes; the unit's program is installed under a name of its own.
+PROCESS_NAMES = {Path(method.program).name for method in METHODS.values()} | {"graceful-echo"}
+DAEMONIZING = [method.name for method in METHODS.values() if method.daemonizes]
 
 
 @dataclass
@@ -66,20 +98,18 @@ class Running:
     daemon: EchoDaemon
 
     def printed_last_line(self) -> bool:
-        """Whether the line for the last request arrived where this method's output goes."""
-        if self.method.logs:
-            return self.daemon.last_line() in (self.folder / "log.txt").read_text()
-        return self.terminal.shows(self.daemon.last_line())
+        """Whether the line for the last request arrived where the method's output goes."""
+        return self.method.printed(self)
 
 
 def start(method: Method, terminal: Terminal, folder: Path) -> Running:
     """Types the method's line, and waits until the server listens."""
     terminal.run(method.before)
-    if method.keeps_terminal_busy:
-        terminal.send(method.line)
+    if method.keeps_prompt:
+        terminal.run(method.line())
     else:
-        terminal.run(method.line)
-    running = Running(method, terminal, folder, EchoDaemon.named_by(folder / "pid"))
+        terminal.send(method.line())
+    running = Running(method, terminal, folder, method.find(folder))
     assert running.daemon.serves()
     assert running.printed_last_line()
     return running
@@ -137,3 +167,15 @@ def outcome_of(event: str, running: Running) -> Outcome:
     if not lives:
         running.daemon.wait_for_end()
     return Outcome(lives, lives and running.printed_last_line())
+
+
+def servers() -> list[psutil.Process]:
+    """Every echo server that runs and was started by this process, or by what it has started."""
+    return [process for process in psutil.Process().children(recursive=True) if _is_server(process)]
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return process.name() in PROCESS_NAMES and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

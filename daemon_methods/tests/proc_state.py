@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -40,12 +41,19 @@ class ProcState:
             terminal=int(fields[4]),
             folder=os.readlink(proc / "cwd"),
             umask=int(status["Umask"], 8),
-            descriptors={
-                int(entry.name): os.readlink(entry) for entry in (proc / "fd").iterdir()
-            },
+            descriptors=_descriptors(proc / "fd"),
             ignored=_signals(status["SigIgn"]),
             blocked=_signals(status["SigBlk"]),
         )
+
+
+def _descriptors(folder: Path) -> dict[int, str]:
+    found = {}
+    for entry in folder.iterdir():
+        # The process runs on, and may close one between both looks.
+        with contextlib.suppress(FileNotFoundError):
+            found[int(entry.name)] = os.readlink(entry)
+    return found
 
 
 def _signals(mask: str) -> frozenset[str]:

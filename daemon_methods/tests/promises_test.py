@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from daemon_methods.tests.echo_client import EchoDaemon, is_running, port_is_free
-from daemon_methods.tests.methods import DAEMON_CALL, DOUBLE_FORK, FOREGROUND, METHODS, start
-from daemon_methods.tests.pytest_main import main
+from daemon_methods.tests.echo_client import EchoDaemon, port_is_free
+from daemon_methods.tests.methods import (
+    DAEMONIZING,
+    FOREGROUND,
+    LOG_FILE,
+    METHODS,
+    servers,
+    start,
+)
 from daemon_methods.tests.terminal import Terminal
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
-DAEMONIZING = {"daemon_call": DAEMON_CALL, "double_fork": DOUBLE_FORK}
-ALL = {"foreground": FOREGROUND} | DAEMONIZING
-
-
-def servers() -> list[psutil.Process]:
-    """Every server that this test started and that still runs: all are its descendants."""
-    programs = {Path(path).name for path in ALL.values()}
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.name() in programs and is_running(process.pid)
-    ]
+# The programs that can be asked: the other lines start the foreground one.
+ANSWERING = ["foreground", *DAEMONIZING]
 
 
 @pytest.fixture
@@ -42,49 +38,52 @@ def fails(terminal: Terminal, line: str) -> str:
     """Runs a line that must fail with status 1 and leave nothing behind; returns what it says."""
     said = terminal.run(line)
     assert terminal.status() == 1, said
-    wait_until(lambda: not servers(), "nothing to be left running")
+    wait_until(lambda: not servers(), what="nothing to be left running")
     return said.strip()
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_port_in_use_is_told_to_the_shell(
-    name: str, used_port: int, terminal: Terminal
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            "--port {used_port} --log_file log.txt",
+            "bind 127.0.0.1 port {used_port}: Address already in use",
+        ),
+        (
+            "--port 0 --log_file missing/log.txt",
+            "open the log file {folder}/missing/log.txt: No such file or directory",
+        ),
+        (
+            "--port 0 --log_file log.txt --pid_file /proc/pid",
+            "open the pid file /proc/pid: No such file or directory",
+        ),
+    ],
+    ids=["port in use", "log not writable", "folder of the pid file not writable"],
+)
+@pytest.mark.parametrize("name", ANSWERING)
+def test_a_failing_start_is_told_to_the_shell(
+    name: str, options: str, reason: str, used_port: int, terminal: Terminal, tmp_path: Path
 ) -> None:
-    said = fails(terminal, f"{ALL[name]} --port {used_port} --log_file log.txt")
-    assert said == f"{name}: bind 127.0.0.1 port {used_port}: Address already in use"
+    facts = {"used_port": used_port, "folder": tmp_path}
+    said = fails(terminal, f"{METHODS[name].program} {options.format(**facts)}")
+    assert said == f"{name}: {reason.format(**facts)}"
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_log_that_cannot_be_written_is_told_to_the_shell(
-    name: str, terminal: Terminal, tmp_path: Path
-) -> None:
-    said = fails(terminal, f"{ALL[name]} --port 0 --log_file missing/log.txt")
-    assert said == f"{name}: open the log file {tmp_path}/missing/log.txt: No such file or directory"
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_folder_for_the_pid_file_that_cannot_be_written_is_told_to_the_shell(
-    name: str, terminal: Terminal
-) -> None:
-    said = fails(terminal, f"{ALL[name]} --port 0 --pid_file /proc/pid")
-    assert said == f"{name}: open the pid file /proc/pid: No such file or directory"
-
-
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_pid_file_that_is_a_symbolic_link_is_refused(
     name: str, terminal: Terminal, tmp_path: Path
 ) -> None:
     (tmp_path / "victim").write_text("")
     (tmp_path / "pid").symlink_to("victim")
-    said = fails(terminal, f"{ALL[name]} --port 0 --pid_file pid")
+    said = fails(terminal, f"{METHODS[name].program} --port 0 --pid_file pid")
     assert "is a symbolic link, which is not followed" in said
     assert (tmp_path / "victim").read_text() == ""
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_second_start_is_refused(name: str, terminal: Terminal, tmp_path: Path) -> None:
     first = start(METHODS["double_fork"], terminal, tmp_path).daemon
-    said = terminal.run(f"{ALL[name]} --port 0 --pid_file pid")
+    said = terminal.run(f"{METHODS[name].program} --port 0 --log_file log.txt --pid_file pid")
     assert terminal.status() == 1
     assert said.strip() == f"{name}: already running, pid {first.pid} ({tmp_path}/pid)"
     assert first.serves()
@@ -109,10 +108,16 @@ def test_a_stale_pid_file_is_taken_over(name: str, terminal: Terminal, tmp_path:
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "foreground"])
-def test_kill_stops_it_and_frees_the_port(name: str, terminal: Terminal, tmp_path: Path) -> None:
-    """The line that every program prints."""
+def test_the_line_that_it_prints_stops_it_and_frees_the_port(
+    name: str, terminal: Terminal, tmp_path: Path
+) -> None:
+    """Where its output goes, the program says how to stop it: that is typed."""
     daemon = start(METHODS[name], terminal, tmp_path).daemon
-    terminal.run("kill $(cat pid)")
+    log = tmp_path / LOG_FILE
+    said = terminal.seen + (log.read_text() if log.exists() else "")
+    lines = re.findall(r"stop it +(?:Ctrl-C, or )?(kill .*?)\r?\n", said)
+    assert lines, said
+    terminal.run(lines[0])
     daemon.wait_for_end()
     assert port_is_free(daemon.port)
     assert not (tmp_path / "pid").exists()
@@ -136,7 +141,7 @@ def test_a_stop_answers_what_it_accepted(terminal: Terminal, tmp_path: Path) -> 
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhal")
         assert daemon.serves()  # so the first half has been read
         daemon.kill()
-        wait_until(lambda: port_is_free(daemon.port), "the port to be closed")
+        wait_until(lambda: port_is_free(daemon.port), what="the port to be closed")
         client.sendall(b"lo!")
         assert client.recv(4096).endswith(b"\r\n\r\nhallo!")
     daemon.wait_for_end()
@@ -153,7 +158,3 @@ def test_the_scripts_start_it_as_they_say(
     assert daemon.serves()
     os.kill(daemon.pid, signal.SIGTERM)
     daemon.wait_for_end()
-
-
-if __name__ == "__main__":
-    main(__file__)

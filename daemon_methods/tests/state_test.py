@@ -11,9 +11,8 @@ import pytest
 from daemon_methods.tests.echo_client import EchoDaemon
 from daemon_methods.tests.methods import DAEMON_CALL, METHODS, Method, Running, start
 from daemon_methods.tests.proc_state import ProcState
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import Terminal
-from daemon_methods.tests.waiting import wait_until
+from integration_tests.harness.waiting import wait_until
 
 
 def state_of(running: Running) -> ProcState:
@@ -106,9 +105,8 @@ def test_double_fork_keeps_nothing(terminal: Terminal, tmp_path: Path) -> None:
 
 def test_a_shell_without_jobs_leaves_ctrl_c_ignored(terminal: Terminal, tmp_path: Path) -> None:
     """`&` in a script: SIGINT and SIGQUIT are ignored, and standard input is /dev/null."""
-    line = METHODS["background"].line
-    (tmp_path / "script.sh").write_text(f"{line}\n")
-    method = Method("script", "sh script.sh", logs=False)
+    (tmp_path / "script.sh").write_text(METHODS["background"].line() + "\n")
+    method = Method("script", "sh script.sh #")
     state = state_of(start(method, terminal, tmp_path))
     assert {"SIGINT", "SIGQUIT"} <= state.ignored
     assert state.descriptors[0] == "/dev/null"
@@ -117,23 +115,21 @@ def test_a_shell_without_jobs_leaves_ctrl_c_ignored(terminal: Terminal, tmp_path
 def test_without_a_redirection_the_daemon_stays_on_the_terminal(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    """What the recipes lose that leave 0-1-2 alone: it prints over the prompt, and whoever waits for
-    the end of its output (here a command substitution, elsewhere ssh) waits for its death."""
-    line = f"{DAEMON_CALL} --port 0 --pid_file pid --noclose"
-    running = start(Method("noclose", line, logs=False), terminal, tmp_path)
+    """What the recipes lose that leave 0-1-2 alone: it prints over the prompt, and whoever waits
+    for the end of its output (here a command substitution, elsewhere ssh) waits for its death."""
+    method = Method("noclose", DAEMON_CALL, suffix=" --noclose")
+    running = start(method, terminal, tmp_path)
     assert state_of(running).descriptors[1].startswith("/dev/pts/")
     running.daemon.kill()
     running.daemon.wait_for_end()
 
-    terminal.send(f'text=$({line}); echo "the substitution is over"')
+    terminal.send(f'text=$({method.line()}); echo "the substitution is over"')
     daemon = EchoDaemon.named_by(tmp_path / "pid")
     # The process that the shell started has exited long ago, by its parent's account.
-    wait_until(lambda: ProcState.of(daemon.pid).parent == os.getpid(), "the end of the starter")
+    wait_until(
+        lambda: ProcState.of(daemon.pid).parent == os.getpid(), what="the end of the starter"
+    )
     assert daemon.serves()
     assert not terminal.shows("the substitution is over", timeout=0.2)
     daemon.kill()
     assert terminal.shows("the substitution is over")
-
-
-if __name__ == "__main__":
-    main(__file__)

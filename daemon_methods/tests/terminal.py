@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ class Terminal:
             self._become(folder, shell)
         self._open = True
         self._reaped = False
-        self._seen = ""
+        self.seen = ""  # what it has shown, as far as somebody has waited for it
         self._expect = fdpexpect.fdspawn(self._master, encoding="utf-8", timeout=timeout)
         self._expect.expect_exact(PROMPT)
         self.run("stty -echo")
@@ -56,16 +57,17 @@ class Terminal:
     def wait_for_prompt(self) -> str:
         """Returns what is printed until the next prompt."""
         self._expect.expect_exact(PROMPT)
-        self._seen += self._expect.before
+        self.seen += self._expect.before
         return self._expect.before.replace("\r\n", "\n")
 
     def status(self) -> int:
         """The exit status of the last command."""
-        return int(self.run("echo $?").split()[-1])
+        # What jobs print at the same time stands around it.
+        return int(re.findall(r"status=(\d+)", self.run('echo "status=$?"'))[-1])
 
     def shows(self, text: str, timeout: float = 20) -> bool:
         """Whether the text was printed, or comes before the terminal ends or time is up."""
-        if text in self._seen:
+        if text in self.seen:
             return True
         if not self._open:
             return False
@@ -73,7 +75,7 @@ class Terminal:
             self._expect.expect_exact(text, timeout=timeout)
         except (pexpect.EOF, pexpect.TIMEOUT, OSError):
             return False
-        self._seen += self._expect.before + self._expect.after
+        self.seen += self._expect.before + self._expect.after
         return True
 
     def interrupt(self) -> None:

@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 
 from daemon_methods.tests.methods import EVENTS, METHODS, Outcome, outcome_of, start
-from daemon_methods.tests.pytest_main import main
 from daemon_methods.tests.terminal import BASH, DASH, LOGIN_BASH, Terminal
 
 LIVES = Outcome(lives=True, output_survives=True)
 MUTE = Outcome(lives=True, output_survives=False)
 DIES = Outcome(lives=False, output_survives=False)
+
+# What is out of the shell's reach, and still prints to its terminal.
+BEYOND_THE_SHELL = {
+    "Ctrl-C": LIVES,
+    "exit": LIVES,
+    "exit, window closes": MUTE,
+    "hangup": MUTE,
+    "kill -9 shell": LIVES,
+    "kill -HUP": DIES,
+}
 
 EXPECTED = {
     # A foreground run has the terminal: nobody can type `exit` while it runs.
@@ -22,32 +31,11 @@ EXPECTED = {
     # up, for bash passes that on; after `exit` and `kill -9` it even prints, as long as somebody
     # holds the other end of the terminal (why ssh does not return). A window that closes with its
     # shell takes the output away, and still not the process.
-    "background": {
-        "Ctrl-C": LIVES,
-        "exit": LIVES,
-        "exit, window closes": MUTE,
-        "hangup": DIES,
-        "kill -9 shell": LIVES,
-        "kill -HUP": DIES,
-    },
+    "background": BEYOND_THE_SHELL | {"hangup": DIES},
     # No job of bash any more: nothing is passed on. Its output has nowhere to go.
-    "disown": {
-        "Ctrl-C": LIVES,
-        "exit": LIVES,
-        "exit, window closes": MUTE,
-        "hangup": MUTE,
-        "kill -9 shell": LIVES,
-        "kill -HUP": DIES,
-    },
+    "disown": BEYOND_THE_SHELL,
     # A session of its own: the terminal's hangup cannot reach it. The same for its output.
-    "setsid": {
-        "Ctrl-C": LIVES,
-        "exit": LIVES,
-        "exit, window closes": MUTE,
-        "hangup": MUTE,
-        "kill -9 shell": LIVES,
-        "kill -HUP": DIES,
-    },
+    "setsid": BEYOND_THE_SHELL,
     "nohup": dict.fromkeys(EVENTS, LIVES),
     # A daemon is out of the terminal's reach, not of a SIGHUP that somebody sends it: servers give
     # that a meaning of their own ("read your configuration again"), this one has none.
@@ -90,7 +78,3 @@ def test_huponexit_is_for_login_shells(
     method = dataclasses.replace(METHODS["background"], before=f"shopt {option} huponexit")
     with Terminal(tmp_path, shell) as terminal:
         assert outcome_of("exit", start(method, terminal, tmp_path)) == expected
-
-
-if __name__ == "__main__":
-    main(__file__)

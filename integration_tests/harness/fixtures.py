@@ -1,0 +1,75 @@
+"""The fixtures that every suite has, as a pytest plugin (pytest_main.py loads it)."""
+
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from integration_tests.harness.processes import ProcessTree
+from integration_tests.harness.server import Server
+from integration_tests.harness.witness import Account, Witness
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder with a path that is short enough for Unix sockets, as Bazel's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="gd-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def process_factory() -> Iterator[Callable[..., ProcessTree]]:
+    """Starts programs as ProcessTree does; nothing of them is left after the test."""
+    trees: list[ProcessTree] = []
+
+    def start(*arguments: Any, **settings: Any) -> ProcessTree:
+        trees.append(ProcessTree(*arguments, **settings))
+        return trees[-1]
+
+    yield start
+    for tree in reversed(trees):
+        tree.kill_all()
+
+
+@pytest.fixture
+def server_factory(tmp_path: Path, socket_folder: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers: `server_factory(worker_num=2)`. A failed test shows their logs."""
+    servers: list[Server] = []
+    numbers = itertools.count()
+
+    def start(**settings: Any) -> Server:
+        name = f"server{next(numbers)}"
+        folder = socket_folder / name
+        folder.mkdir()
+        servers.append(Server(tmp_path / name, folder, **settings))
+        return servers[-1]
+
+    yield start
+    for server in reversed(servers):
+        server.kill()
+        # pytest shows what a teardown prints when the test has failed, and only then.
+        print(f"--- {server.log_path.parent.name} (pid {server.pid})\n{server.log()}")
+
+
+@pytest.fixture
+def start_witness(tmp_path: Path) -> Iterator[Callable[..., Witness]]:
+    """Starts a witness in the background: `start_witness(url=server.url, connections=64)`."""
+    witnesses: list[Witness] = []
+
+    def start(**settings: Any) -> Witness:
+        witnesses.append(Witness(tmp_path / f"witness{len(witnesses)}", **settings))
+        return witnesses[-1]
+
+    yield start
+    for witness in witnesses:
+        witness.kill()
+
+
+@pytest.fixture
+def witness(start_witness: Callable[..., Witness]) -> Callable[..., Account]:
+    """Runs a witness to its end: `account = witness(url=server.url, requests=1000)`."""
+    return lambda **settings: start_witness(**settings).finish()
