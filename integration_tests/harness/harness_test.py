@@ -2,16 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from integration_tests.harness import guard
 from integration_tests.harness.client import RawConnection, request
+from integration_tests.harness.one_answer import serve_once
 from integration_tests.harness.processes import ProcessTree, command_line
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.waiting import wait_until
@@ -120,12 +119,13 @@ def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
     wait_until(lambda: not alive(pid), 10, "the end of the daemon")
 
 
-def test_a_process_that_forks_all_the_time_is_killed_too() -> None:
+def test_a_process_that_forks_all_the_time_is_killed_too(tmp_path: Path) -> None:
     # Each generation ends as soon as it has a child: a moving target for a look at /proc.
-    with ProcessTree([sys.executable, "-c", "import os\nwhile os.fork() == 0: pass"]) as tree:
+    endless = "import os\nwhile os.fork() == 0: pass"
+    with ProcessTree([sys.executable, "-c", endless, str(tmp_path)]) as tree:
         assert tree.wait() == 0
         assert not tree.gone()
-    assert tree.gone()
+    assert [pid for pid in guard.parents() if str(tmp_path) in command_line(pid)] == []
 
 
 def test_status_streams_and_signals(tmp_path: Path) -> None:
@@ -165,19 +165,6 @@ def test_a_missing_runfile_says_what_to_do() -> None:
 def test_settings_become_flags() -> None:
     settings = {"worker_num": 2, "daemonize": True, "listen": ["a", "b"], "off": False, "none": None}
     assert flags(settings) == ["--worker_num", "2", "--daemonize", "--listen", "a", "--listen", "b"]
-
-
-def serve_once(answer: bytes) -> tuple[str, int]:
-    """A server for one connection: sends these bytes when it has read some, and closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with listener, listener.accept()[0] as connection:
-            connection.recv(65536)
-            connection.sendall(answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()
 
 
 def test_the_raw_client_reads_every_framing() -> None:
