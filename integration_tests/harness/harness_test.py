@@ -2,16 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from integration_tests.harness import guard
 from integration_tests.harness.client import RawConnection, request
+from integration_tests.harness.one_answer import serve_once
 from integration_tests.harness.processes import ProcessTree, command_line
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.waiting import wait_until
@@ -120,23 +119,30 @@ def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
     wait_until(lambda: not alive(pid), 10, "the end of the daemon")
 
 
-def test_a_process_that_forks_all_the_time_is_killed_too() -> None:
-    # Each generation ends as soon as it has a child: a moving target for a look at /proc.
-    with ProcessTree([sys.executable, "-c", "import os\nwhile os.fork() == 0: pass"]) as tree:
+def test_a_process_that_forks_all_the_time_is_killed_too(tmp_path: Path) -> None:
+    # Each generation ends as soon as it has a child: moving targets for a look at /proc.
+    endless = "import os\nos.fork()\nwhile os.fork() == 0: pass"
+    with ProcessTree([sys.executable, "-c", endless, str(tmp_path)]) as tree:
         assert tree.wait() == 0
         assert not tree.gone()
-    assert tree.gone()
+    assert [pid for pid in guard.parents() if str(tmp_path) in command_line(pid)] == []
 
 
 def test_status_streams_and_signals(tmp_path: Path) -> None:
-    with ProcessTree(["sh", "-c", "read x; echo $x $Y; pwd; exit 7"], stdin=subprocess.PIPE,
-                     stdout=subprocess.PIPE, env={"Y": "y", "PATH": os.environ["PATH"]},
-                     cwd=tmp_path) as tree:  # fmt: skip
+    with ProcessTree(
+        ["sh", "-c", "read x; echo $x $Y; pwd; exit 7"],
+        env={"Y": "y", "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as tree:
         tree.stdin.write(b"x\n")
         tree.stdin.flush()
         assert tree.stdout.read().decode().splitlines() == ["x y", str(tmp_path)]
         assert tree.wait() == 7
         tree.wait_gone()
+    with ProcessTree(["ls", "/proc/self/fd"], stdout=subprocess.PIPE) as tree:
+        assert tree.stdout.read().split() == [b"0", b"1", b"2", b"3"]  # 3 is the folder it reads
     with ProcessTree(["sleep", "1000"]) as tree:
         assert tree.poll() is None
         tree.signal(signal.SIGINT)  # which nothing has left ignored
@@ -163,27 +169,15 @@ def test_a_missing_runfile_says_what_to_do() -> None:
 
 
 def test_settings_become_flags() -> None:
-    settings = {"worker_num": 2, "daemonize": True, "listen": ["a", "b"], "off": False, "none": None}
+    settings = {"worker_num": 2, "daemonize": True, "listen": ["a", "b"], "off": False, "no": None}
     assert flags(settings) == ["--worker_num", "2", "--daemonize", "--listen", "a", "--listen", "b"]
-
-
-def serve_once(answer: bytes) -> tuple[str, int]:
-    """A server for one connection: sends these bytes when it has read some, and closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with listener, listener.accept()[0] as connection:
-            connection.recv(65536)
-            connection.sendall(answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()
 
 
 def test_the_raw_client_reads_every_framing() -> None:
     answers = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\nA: b\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nab\r\n1;x\r\nc\r\n0\r\nA: b\r\n\r\n"
         b"HTTP/1.1 204 No Content\r\n\r\n"
         b"HTTP/1.1 200 OK\r\n\r\nto the end"
     )
@@ -200,6 +194,7 @@ def test_the_raw_client_tells_closed_from_silent_and_from_cut_off() -> None:
         assert not connection.closed(0.01)
         connection.send(b"x")
         assert connection.closed()
-    with RawConnection(serve_once(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")) as connection:
+    cut_off = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+    with RawConnection(serve_once(cut_off)) as connection:
         with pytest.raises(ConnectionResetError, match="half"):
             connection.get()

@@ -94,7 +94,9 @@ class Server:
         try:
             return wait_until(found, timeout)[-1]
         except TimeoutError:
-            raise TimeoutError(f"no line '{pattern}' in {timeout} s; the log:\n{self.log()}") from None
+            raise TimeoutError(
+                f"no line '{pattern}' in {timeout} s; the log:\n{self.log()}"
+            ) from None
 
     def wait_ready(self, timeout: float = 20) -> None:
         """Waits for the line that says so. Raises RuntimeError when it ends instead."""

@@ -46,7 +46,8 @@ class Account(dict):
         self.assert_clean()
         connections = self["connections"]
         assert connections["closed"] == 0, self.summary()
-        assert connections["connects"] == connections["busy"] + connections["resting"], self.summary()
+        wanted = connections["busy"] + connections["resting"]
+        assert connections["connects"] == wanted, self.summary()
 
 
 class Witness:
@@ -87,7 +88,7 @@ class Witness:
         self.tree.stdin.write(b"use\n")
         self.tree.stdin.flush()
         wait_until(
-            lambda: self._said("used") >= self._uses, timeout, "an answer on each resting connection"
+            lambda: self._said("used") >= self._uses, timeout, "every resting connection's answer"
         )
 
     def finish(self, timeout: float = 120) -> Account:
@@ -101,8 +102,10 @@ class Witness:
 
     def stop(self) -> Account:
         """Ends the run: what is under way is finished first."""
-        if self.tree.poll() is None:
+        try:
             self.tree.signal(signal.SIGTERM)
+        except ProcessLookupError:  # at its end already
+            pass
         return self.finish(2 * self.timeout_seconds + 10)
 
     def kill(self) -> None:

@@ -18,7 +18,7 @@ from typing import Optional
 FAULTS = {
     "drop": "close the connection instead of answering",
     "truncate": "close the connection in the middle of the answer",
-    "wrong": "answer with another body",
+    "wrong": "answer with the body that belongs to the request before",
     "announce_close": "answer with Connection: close, and do so",
     "stall": "never answer",
     "unasked": "answer twice",
@@ -112,6 +112,7 @@ class FaultyServer:
         self.selector = selectors.DefaultSelector()
         self.buffers: dict[socket.socket, bytearray] = {}
         self.stalled: list[socket.socket] = []
+        self.body_before = b""
         self.stopping = False
         self.worker = fork_worker()
         self.listener, self.name = listen(arguments.address, arguments.port)
@@ -216,7 +217,9 @@ class FaultyServer:
         elif target == "/ledger":
             body = b"done " + body
         if fault == "wrong":
-            body = b"wrong" + body[5:]
+            body, self.body_before = self.body_before, body
+        else:
+            self.body_before = body
         status = b"503 Service Unavailable" if fault == "unavailable" else b"200 OK"
         close = b"Connection: close\r\n" if fault == "announce_close" else b""
         answer = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n" % (status, len(body), close)

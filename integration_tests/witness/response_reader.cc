@@ -108,7 +108,7 @@ ResponseReader::Progress ResponseReader::Read() {
 
 ResponseReader::Progress ResponseReader::End() {
   OneResponse& parser = **parser_;
-  if (!parser.is_header_done() || !parser.need_eof()) return Progress::kNeedMore;
+  if (!parser.is_header_done()) return Progress::kNeedMore;
   beast::error_code error;
   parser.put_eof(error);
   return error ? Progress::kNeedMore : Progress::kResponse;

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import pytest
 
+from integration_tests.harness.one_answer import serve_once
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.server import Server
 from integration_tests.harness.waiting import wait_until
@@ -230,6 +231,21 @@ def test_what_is_pipelined_behind_a_close_is_lost(faulty, witness) -> None:
     # Four are answered, the last of them with the announcement; six are lost with the connection.
     assert server.stop()["requests"] == 4
     assert columns(account) == {**NO_FAULT, "reset": 6, "closes_announced": 1}
+
+
+@pytest.mark.parametrize(
+    "answer, reset, found",
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\nto the end", False, {"closes_announced": 1}),
+        (b"HTTP/1.1 200 OK\r\n\r\ncut", True, {"truncated": 1, "closes_busy": 1}),
+        (b"HTTP/1.1 200 OK\r\nContent-", False, {"truncated": 1, "closes_busy": 1}),
+        (b"", True, {"reset": 1, "closes_busy": 1}),
+    ],
+)
+def test_how_a_connection_ends(answer: bytes, reset: bool, found: dict, witness) -> None:
+    host, port = serve_once(answer, reset)
+    account = witness(url=f"http://{host}:{port}/", requests=1, connections=1)
+    assert columns(account) == {**NO_FAULT, **found}
 
 
 def test_every_kind_of_address(faulty, witness, socket_folder: Path) -> None:
