@@ -9,13 +9,12 @@ namespace graceful {
 
 // Who got a signal, and from whom. The actors are those of session.h.
 struct WhoGotIt {
-  pid_t me;                  // the sender of those that kill(2) sent
-  Sightings ctrl_c;          // the foreground job, from the kernel
-  Sightings ctrl_backslash;  // the same, with SIGQUIT
-  Sightings kill_pid;        // kill(less): that process alone
-  Sightings kill_group;      // kill(-make): every process of its group, wherever it runs
-  Sightings
-      ctrl_c_after_fg;  // Ctrl-C again, once `make` has the terminal: the group moved, not the key
+  pid_t me;                   // the sender of those that kill(2) sent
+  Sightings ctrl_c;           // the foreground job, from the kernel
+  Sightings ctrl_backslash;   // the same, with SIGQUIT
+  Sightings kill_pid;         // kill(less): that process alone
+  Sightings kill_group;       // kill(-make): all of its group, in the background too
+  Sightings ctrl_c_after_fg;  // Ctrl-C once `make` has the terminal: `make` and its compiler
 };
 
 WhoGotIt FindWhoGetsIt();
