@@ -70,12 +70,14 @@ Inherited FindInherited() {
   Pipe pids, go, input;
   Inherited found;
   const pid_t process = Fork([&] {
+    input.CloseWriteEnd();
     Prepare();
     pids.Send(getpid());
     go.Receive<char>();
     const pid_t child = Check(fork(), "fork");  // fork(2) alone, nothing restored
     if (child == 0) {
-      for (;;) pause();
+      char byte;
+      _exit(static_cast<int>(read(input.ReadEnd(), &byte, 1)));  // 0, when the lesson ends
     }
     pids.Send(child);
     go.Receive<char>();
@@ -118,9 +120,9 @@ std::string Names(const std::set<int>& signals) {
 
 void Tell() {
   const Inherited found = FindInherited();
-  fmt::print("{:<28}{:<10}{:<10}{:<10}{:<10}\n", "", "blocked", "pending", "ignored", "caught");
+  fmt::print("{:<30}{:<10}{:<10}{:<10}{}\n", "", "blocked", "pending", "ignored", "caught");
   const auto print = [](const char* who, const SignalState& state) {
-    fmt::print("{:<28}{:<10}{:<10}{:<10}{:<10}\n", who, Names(state.blocked), Names(state.pending),
+    fmt::print("{:<30}{:<10}{:<10}{:<10}{}\n", who, Names(state.blocked), Names(state.pending),
                Names(state.ignored), Names(state.caught));
   };
   print("a process", found.before);

@@ -2,6 +2,18 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 
+# In the order to read them.
+LESSONS = [
+    "who_gets_it",
+    "hangup",
+    "safe_handler",
+    "interrupted",
+    "children",
+    "inherited",
+    "stop_politely",
+    "realtime",
+]
+
 def lesson(name, deps = []):
     """Defines `name` (the program), `name_test` and the library that both share.
 

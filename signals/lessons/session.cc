@@ -46,12 +46,14 @@ Actor LeaderOf(Actor actor) {
   return actor;
 }
 
-signalfd_siginfo NextSignal(SignalFd& signals) {
-  for (;;) {
-    if (const auto info = signals.Read()) return *info;
-    pollfd readable = {signals.Get(), POLLIN, 0};
-    Check(RetryInterrupted([&] { return poll(&readable, 1, -1); }), "poll", "signalfd");
+// The next signal, or nothing once the curtain has fallen.
+std::optional<signalfd_siginfo> NextSignal(SignalFd& signals, const Pipe& curtain) {
+  pollfd watched[] = {{signals.Get(), POLLIN, 0}, {curtain.ReadEnd(), POLLIN, 0}};
+  while (watched[1].revents == 0) {
+    if (const auto info = signals.Read()) return info;
+    Check(RetryInterrupted([&] { return poll(watched, 2, -1); }), "poll", "signalfd");
   }
+  return std::nullopt;
 }
 
 UniqueFd OpenMaster() {
@@ -89,6 +91,7 @@ Session::Session(Manners manners) : master_(OpenMaster()), terminal_(TerminalOf(
 // job the terminal (credentials(7), tcsetpgrp(3)).
 void Session::RunShell(Manners manners) {
   master_.Reset();
+  curtain_.CloseWriteEnd();
   Check(setsid(), "setsid");
   const UniqueFd terminal(Check(open(terminal_.c_str(), O_RDWR | O_CLOEXEC), "open", terminal_));
   Check(ioctl(terminal.Get(), TIOCSCTTY, 0), "ioctl TIOCSCTTY", terminal_);
@@ -106,7 +109,7 @@ void Session::RunShell(Manners manners) {
 }
 
 void Session::RunActor(Actor actor, Manners manners) const {
-  // A job may outlive its shell: that is what a lesson wants to see. The Stage ends it.
+  // A job may outlive its shell: that is what a lesson wants to see.
   if (actor != Actor::kShell) Check(prctl(PR_SET_PDEATHSIG, 0), "prctl", "PR_SET_PDEATHSIG");
   if (actor == Actor::kDaemon) Check(setsid(), "setsid");
   std::optional<SignalFd> signals;
@@ -115,16 +118,23 @@ void Session::RunActor(Actor actor, Manners manners) const {
                                                SIGTTOU, SIGCONT, CommandSignal(), FenceSignal()});
   }
   starts_.Send(Started{actor, getpid()});
-  while (!signals) pause();
-  for (;;) {
-    const signalfd_siginfo info = NextSignal(*signals);
-    const int number = static_cast<int>(info.ssi_signo);
+  if (signals) {
+    ReportSignals(actor, *signals);
+  } else {
+    char byte;
+    RetryInterrupted([&] { return read(curtain_.ReadEnd(), &byte, 1); });
+  }
+}
+
+void Session::ReportSignals(Actor actor, SignalFd& signals) const {
+  while (const auto info = NextSignal(signals, curtain_)) {
+    const int number = static_cast<int>(info->ssi_signo);
     if (number != CommandSignal()) {
-      reports_.Send(Report{actor, {number, static_cast<pid_t>(info.ssi_pid)}});
-    } else if (info.ssi_int == 0) {
+      reports_.Send(Report{actor, {number, static_cast<pid_t>(info->ssi_pid)}});
+    } else if (info->ssi_int == 0) {
       return;
     } else {
-      Check(tcsetpgrp(STDIN_FILENO, info.ssi_int), "tcsetpgrp");
+      Check(tcsetpgrp(STDIN_FILENO, info->ssi_int), "tcsetpgrp");
       answers_.Send('!');
     }
   }

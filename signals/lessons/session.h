@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "signals/lessons/stage.h"
+#include "signals/signal_fd.h"
 #include "signals/unique_fd.h"
 
 namespace graceful {
@@ -67,12 +68,15 @@ class Session {
  private:
   void RunShell(Manners manners);
   void RunActor(Actor actor, Manners manners) const;
+  void ReportSignals(Actor actor, SignalFd& signals) const;
 
   UniqueFd master_;
   std::string terminal_;
   Pipe starts_;   // who is ready
   Pipe reports_;  // who saw what
   Pipe answers_;  // the shell did as it was asked
+  Pipe
+      curtain_;  // nothing is sent; it closes with the object that the caller made, however it ends
   std::map<Actor, pid_t> pids_;
 };
 

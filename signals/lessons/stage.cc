@@ -132,7 +132,8 @@ Pipe::Pipe() {
 
 bool Pipe::HasMessage() const {
   pollfd readable = {read_.Get(), POLLIN, 0};
-  return Check(poll(&readable, 1, 0), "poll", "pipe") == 1 && (readable.revents & POLLIN) != 0;
+  const int ready = Check(RetryInterrupted([&] { return poll(&readable, 1, 0); }), "poll", "pipe");
+  return ready == 1 && (readable.revents & POLLIN) != 0;
 }
 
 void Pipe::Write(const void* data, size_t size) const {
@@ -145,7 +146,8 @@ void Pipe::Read(void* data, size_t size) const {
       RetryInterrupted([&] { return poll(&readable, 1, static_cast<int>(kDeadline.count())); }),
       "poll", "pipe");
   if (ready == 0) ThrowErrno(ETIMEDOUT, "read", "pipe");
-  const ssize_t got = Check(read(read_.Get(), data, size), "read", "pipe");
+  const ssize_t got =
+      Check(RetryInterrupted([&] { return read(read_.Get(), data, size); }), "read", "pipe");
   if (got != static_cast<ssize_t>(size)) ThrowErrno(EPIPE, "read", "pipe");
 }
 

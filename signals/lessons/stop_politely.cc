@@ -22,8 +22,8 @@ namespace graceful {
 
 namespace {
 
-const std::string kOldText(64 * 1024, 'o');
-const std::string kNewText(64 * 1024, 'n');
+std::string OldText() { return std::string(64 * 1024, 'o'); }
+std::string NewText() { return std::string(64 * 1024, 'n'); }
 
 // Told after each step of saving, by name: where an experiment can stop the program.
 using AfterStep = std::function<void(std::string_view step)>;
@@ -94,14 +94,14 @@ Stopped StopAfter(std::string_view step, int signal, Save save, bool polite) {
   const Stage stage;
   const TemporaryFolder folder;
   const std::string path = folder.Path() + "/document";
-  WriteAll(OpenEmpty(path), kOldText);
+  WriteAll(OpenEmpty(path), OldText());
 
   Pipe reached, gate;
   const pid_t pid = Fork([&] {
     gate.CloseWriteEnd();
     std::optional<SignalFd> signals;
     if (polite) signals.emplace(std::initializer_list<int>{SIGTERM});
-    save(path, kNewText, [&](std::string_view done) {
+    save(path, NewText(), [&](std::string_view done) {
       if (done != step) return;
       reached.Send('!');
       char byte;
@@ -115,8 +115,8 @@ Stopped StopAfter(std::string_view step, int signal, Save save, bool polite) {
 
   Stopped stopped = {.on_disk = OnDisk::kTorn, .end = WaitFor(pid).Describe()};
   const std::string text = ReadFile(path);
-  if (text == kOldText) stopped.on_disk = OnDisk::kOld;
-  if (text == kNewText) stopped.on_disk = OnDisk::kNew;
+  if (text == OldText()) stopped.on_disk = OnDisk::kOld;
+  if (text == NewText()) stopped.on_disk = OnDisk::kNew;
   return stopped;
 }
 
