@@ -18,7 +18,8 @@ WhoHeard FindWhoHears() {
   const Stage stage;
   Session session(Session::Manners::kReport);
   const std::string& path = session.Terminal();
-  const UniqueFd terminal(Check(open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC), "open", path));
+  const UniqueFd terminal(
+      Check(open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "open", path));
   WhoHeard heard = {};
 
   session.CloseTerminal();
