@@ -9,16 +9,7 @@ import uuid
 
 import pytest
 
-LESSONS = [
-    "who_gets_it",
-    "hangup",
-    "safe_handler",
-    "interrupted",
-    "children",
-    "inherited",
-    "stop_politely",
-    "realtime",
-]
+LESSONS = sys.argv[1:]  # from BUILD
 DEADLINE = 30
 
 
