@@ -1,0 +1,49 @@
+"""A lesson: its experiment as a library, the program that tells it, the test that checks it."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
+
+# In the order to read them.
+LESSONS = [
+    "who_gets_it",
+    "hangup",
+    "safe_handler",
+    "interrupted",
+    "children",
+    "inherited",
+    "stop_politely",
+    "realtime",
+]
+
+def lesson(name, deps = []):
+    """Defines `name` (the program), `name_test` and the library that both share.
+
+    Args:
+      name: also the name of the three source files.
+      deps: what the experiment needs beside the stage.
+    """
+    cc_library(
+        name = name + "_lesson",
+        srcs = [name + ".cc"],
+        hdrs = [name + ".h"],
+        deps = deps + [
+            ":stage",
+            "//signals",
+            "//third_party:fmt",
+        ],
+    )
+    cc_binary(
+        name = name,
+        deps = [
+            ":main",
+            ":" + name + "_lesson",
+        ],
+    )
+    cc_test(
+        name = name + "_test",
+        size = "small",
+        srcs = [name + "_test.cc"],
+        deps = [
+            ":" + name + "_lesson",
+            "//third_party:gtest",
+        ],
+    )
