@@ -387,9 +387,12 @@ bool Connections::Flush(int fd) {
   Record& record = At(fd);
   for (;;) {
     Progress progress = record.Get();
+    if (!progress.out) return progress.state != State::kFree;
     const std::string_view unwritten = slot_.table.Unwritten(progress);
-    if (unwritten.empty()) return progress.state != State::kFree;
-
+    if (unwritten.empty()) {
+      FinishAnswer(fd, progress);
+      return true;
+    }
     IoNote& note = slot_.table.Note();
     note.fd = fd;
     note.version = record.Version();
@@ -401,38 +404,44 @@ bool Connections::Flush(int fd) {
 
     if (sendmmsg(fd, &note.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
       progress.out_begin += note.message.msg_len;
-      if (progress.out_begin < progress.out_end) {
-        SetDeadline(progress, settings_.send_timeout);
-        record.Commit(progress);
-        continue;
+      if (progress.out_begin == progress.out_end) {
+        FinishAnswer(fd, progress);
+        return true;
       }
-      const bool last = progress.close_after;
-      const bool watched = progress.waits_to_write;
-      const Extent written = std::exchange(progress.out, {});
-      progress.out_begin = progress.out_end = 0;
-      progress.state = State::kResting;
-      progress.waits_to_write = false;
-      progress.deadline = 0;
-      if (progress.in) SetDeadline(progress, settings_.body_timeout);
-      record.Commit(progress);
-      Pool().Free(written);
-      if (watched) Watch(EPOLL_CTL_MOD, fd, /*writable=*/false);
-      if (last || (slot_.table.Draining() && !progress.in)) Linger(fd);
-      return true;
-    }
-    if (IsBroken(errno)) {
-      Close(fd, /*by_peer=*/true);
-      return false;
-    }
-    if (!progress.waits_to_write) {
-      progress.state = State::kAnswering;
-      progress.waits_to_write = true;
       SetDeadline(progress, settings_.send_timeout);
       record.Commit(progress);
-      Watch(EPOLL_CTL_MOD, fd, /*writable=*/true);
+    } else if (IsBroken(errno)) {
+      Close(fd, /*by_peer=*/true);
+      return false;
+    } else {
+      WaitToWrite(fd, progress);
+      return false;
     }
-    return false;
   }
+}
+
+// All is written: the connection rests again, or ends.
+void Connections::FinishAnswer(int fd, Progress progress) {
+  const bool watched = progress.waits_to_write;
+  const Extent written = std::exchange(progress.out, {});
+  progress.out_begin = progress.out_end = 0;
+  progress.state = State::kResting;
+  progress.waits_to_write = false;
+  progress.deadline = 0;
+  if (progress.in) SetDeadline(progress, settings_.body_timeout);
+  At(fd).Commit(progress);
+  Pool().Free(written);
+  if (watched) Watch(EPOLL_CTL_MOD, fd, /*writable=*/false);
+  if (progress.close_after || (slot_.table.Draining() && !progress.in)) Linger(fd);
+}
+
+void Connections::WaitToWrite(int fd, Progress progress) {
+  if (progress.waits_to_write) return;
+  progress.state = State::kAnswering;
+  progress.waits_to_write = true;
+  SetDeadline(progress, settings_.send_timeout);
+  At(fd).Commit(progress);
+  Watch(EPOLL_CTL_MOD, fd, /*writable=*/true);
 }
 
 // --- Ending ---------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class Connections {
                     Extent& outgrown);
   void SendLast(int fd, int status, const std::string& reason);
   bool Flush(int fd);
+  void FinishAnswer(int fd, Progress progress);
+  void WaitToWrite(int fd, Progress progress);
   void Discard(int fd);
 
   // parcels.cc

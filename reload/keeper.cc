@@ -317,6 +317,7 @@ class Keeper {
                                  child.code->settings.start_timeout)
                    : "it " + ended.Describe() + " before it was ready";
     }
+    reason = "handler " + child.code->settings.handler + ": " + reason;
     if (finish_.empty()) log_.Line("a new worker could not start: {}", reason);
     if (reloading_) {
       reloading_ = false;

@@ -172,9 +172,7 @@ std::unique_ptr<WorkerProcess> Load(const WorkerStart& start) {
   } catch (...) {
     reason = "OnWorkerStart threw what is no std::exception";
   }
-  start.channel.Send({.what = "failed",
-                      .text = "handler " + start.settings.handler + ": " + reason,
-                      .pid = getpid()});
+  start.channel.Send({.what = "failed", .text = reason, .pid = getpid()});
   std::_Exit(1);
 }
 
