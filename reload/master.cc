@@ -391,6 +391,7 @@ void Master::BeginReload(const Settings& settings) {
            code_.generation + 1};
   for (const auto& seat : seats_) job_->todo.push_back(seat->number);
   if (job_->kind != Kind::kStart) {
+    manager_.Reloading();
     log_.Line("reload: generation {}, {}", next_.generation, settings.handler);
   }
   TellNext();
@@ -426,6 +427,7 @@ void Master::BeginShrink() {
 
 void Master::BeginStop() {
   stopping_ = true;
+  manager_.Stopping();
   log_.Line("stopping: finishing {} connections' requests", [this] {
     uint32_t open = 0;
     for (const auto& seat : seats_) open += statuses_[seat->number].connections;
@@ -510,6 +512,7 @@ void Master::Finish(bool ok, const std::string& text) {
     seats_.back()->channel.Send({.what = "stop"});
   }
   last_outcome_ = (ok ? "" : "failed: ") + text;
+  if (!stopping_) manager_.Ready(last_outcome_);
   log_.Line("{}", job.kind == Kind::kStart ? text : last_outcome_);
   for (const Channel& asker : job.askers) {
     asker.Send({.what = ok ? "ok" : "error", .text = text});
@@ -620,6 +623,7 @@ int Master::NextTimeout() const {
       next = std::min(next, std::max(0, static_cast<int32_t>(deadline - ClockMs())));
   };
   consider(stop_by_);
+  consider(manager_.NextSign());
   for (const auto& seat : seats_) consider(seat->start_at);
   return next == INT32_MAX ? -1 : next + 1;
 }
@@ -627,6 +631,7 @@ int Master::NextTimeout() const {
 void Master::OnTime() {
   WatchParked(true);
   const uint32_t now = ClockMs();
+  if (manager_.NextSign() != 0 && Passed(manager_.NextSign(), now)) manager_.StillAlive();
   if (stop_by_ != 0 && Passed(stop_by_, now)) {
     log_.Line("max_wait_time is over: killing what is left");
     KillAll();

@@ -14,6 +14,7 @@
 #include "reload/control_socket.h"
 #include "reload/listeners.h"
 #include "reload/log.h"
+#include "reload/service_manager.h"
 #include "reload/settings.h"
 #include "reload/slot.h"
 #include "signals/children.h"
@@ -123,6 +124,7 @@ class Master {
   const Log log_;
   const bool has_terminal_;
   const uint32_t started_;
+  ServiceManager manager_;
   SignalFd signals_;
   UniqueFd events_;
   Listeners listeners_;

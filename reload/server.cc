@@ -49,16 +49,18 @@ int RunInForeground(const graceful::Settings& settings, const std::vector<std::s
 
 int RunAsDaemon(const graceful::Settings& settings, const std::vector<std::string>& arguments,
                 const std::filesystem::path& directory) {
-  if (settings.log_file.empty()) {
-    fmt::print(stderr, "server: warning: no log_file is set: all output goes to /dev/null\n");
-  }
   graceful::Startup startup = graceful::Daemonize({.log_file = settings.log_file});
   try {
     const std::optional<graceful::PidFile> pid_file = AcquirePidFile(settings);
     graceful::Master master(settings, arguments, directory, graceful::Log(STDERR_FILENO, "master"));
     master.Start();
-    startup.Ready(fmt::format("server: pid {} listens on {}; stop it with: kill {}", getpid(),
-                              fmt::join(master.Urls(), ", "), getpid()));
+    startup.Ready(
+        fmt::format("server: pid {0} serves {1}\n"
+                    "  output    {2}\n"
+                    "  reload it kill -USR1 {0}\n"
+                    "  stop it   kill {0}",
+                    getpid(), fmt::join(master.Urls(), ", "),
+                    settings.log_file.empty() ? "/dev/null" : settings.log_file));
     return master.Run();
   } catch (const std::exception& error) {
     startup.Failed(kFailure, error.what());

@@ -12,6 +12,7 @@ import psutil
 from daemon_methods.tests.echo_client import EchoDaemon
 from daemon_methods.tests.terminal import Terminal
 from integration_tests.harness.runfiles import runfile
+from integration_tests.harness.waiting import wait_until
 
 
 def program(label: str) -> str:
@@ -22,6 +23,9 @@ def program(label: str) -> str:
 FOREGROUND = program("nohup/foreground")
 DAEMON_CALL = program("daemon_call/daemon_call")
 DOUBLE_FORK = program("double_fork/double_fork")
+# The server of //reload, whose own `daemonize` setting is the method. The arrow from here to there
+# is the tests' alone.
+SERVER = str(runfile("reload/server").resolve())
 SYSTEMD_UNIT = program("systemd_unit/systemd_unit")
 
 # What a shell line leaves in the folder where it was typed.
@@ -42,6 +46,12 @@ class Method:
     daemonizes: bool = False  # the program does, so it can answer for the start
     fixed_port: int = 0  # 0: the one that line() is given
     before: str = "true"
+    port_in_use: str = "bind 127.0.0.1 port {used_port}: Address already in use"
+
+    @property
+    def says(self) -> str:
+        """The name by which its program speaks of itself."""
+        return Path(self.program.split()[0]).name
 
     def line(self, port: int = 0, pid_file: bool = True) -> str:
         """The line to type. Port 0: the kernel chooses."""
@@ -57,6 +67,22 @@ class Method:
         if self.logs:
             return running.daemon.last_line() in (running.folder / LOG_FILE).read_text()
         return running.terminal.shows(running.daemon.last_line())
+
+
+class ServersOwn(Method):
+    """The server's setting. It writes no line for a request; it writes one for a reload."""
+
+    def printed(self, running: Running) -> bool:
+        """Whether the line for a reload that is asked for now arrives in the log."""
+        log = running.folder / LOG_FILE
+        before = log.read_text().count("workers replaced")
+        running.daemon.kill(signal.SIGUSR1)
+        try:
+            return wait_until(
+                lambda: log.read_text().count("workers replaced") > before, what="the reload"
+            )
+        except TimeoutError:
+            return False
 
 
 METHODS = {
@@ -81,10 +107,19 @@ METHODS = {
             logs=True,
             daemonizes=True,
         ),
+        ServersOwn(
+            "config_flag",
+            f"{SERVER} --daemonize",
+            suffix=f" --log_file {LOG_FILE}",
+            logs=True,
+            daemonizes=True,
+            port_in_use="cannot listen on 127.0.0.1 port {used_port}: Address already in use; "
+            "another server has it, choose another with --port",
+        ),
     )
 }
 # What ps calls their processes; the unit's program is installed under a name of its own.
-PROCESS_NAMES = {Path(method.program).name for method in METHODS.values()} | {"graceful-echo"}
+PROCESS_NAMES = {method.says for method in METHODS.values()} | {"graceful-echo"}
 DAEMONIZING = [method.name for method in METHODS.values() if method.daemonizes]
 
 

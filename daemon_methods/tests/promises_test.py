@@ -45,10 +45,7 @@ def fails(terminal: Terminal, line: str) -> str:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (
-            "--port {used_port} --log_file log.txt",
-            "bind 127.0.0.1 port {used_port}: Address already in use",
-        ),
+        ("--port {used_port} --log_file log.txt", "{port_in_use}"),
         (
             "--port 0 --log_file missing/log.txt",
             "open the log file {folder}/missing/log.txt: No such file or directory",
@@ -64,9 +61,14 @@ def fails(terminal: Terminal, line: str) -> str:
 def test_a_failing_start_is_told_to_the_shell(
     name: str, options: str, reason: str, used_port: int, terminal: Terminal, tmp_path: Path
 ) -> None:
-    facts = {"used_port": used_port, "folder": tmp_path}
-    said = fails(terminal, f"{METHODS[name].program} {options.format(**facts)}")
-    assert said == f"{name}: {reason.format(**facts)}"
+    method = METHODS[name]
+    facts = {
+        "used_port": used_port,
+        "folder": tmp_path,
+        "port_in_use": method.port_in_use.format(used_port=used_port),
+    }
+    said = fails(terminal, f"{method.program} {options.format(**facts)}")
+    assert said == f"{method.says}: {reason.format(**facts)}"
 
 
 @pytest.mark.parametrize("name", ANSWERING)
@@ -85,7 +87,7 @@ def test_a_second_start_is_refused(name: str, terminal: Terminal, tmp_path: Path
     first = start(METHODS["double_fork"], terminal, tmp_path).daemon
     said = terminal.run(f"{METHODS[name].program} --port 0 --log_file log.txt --pid_file pid")
     assert terminal.status() == 1
-    assert said.strip() == f"{name}: already running, pid {first.pid} ({tmp_path}/pid)"
+    assert said.strip() == f"{METHODS[name].says}: already running, pid {first.pid} ({tmp_path}/pid)"
     assert first.serves()
     assert [process.pid for process in servers()] == [first.pid]
 

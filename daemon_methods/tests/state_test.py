@@ -20,8 +20,8 @@ def state_of(running: Running) -> ProcState:
 
 
 def plain_descriptors(state: ProcState) -> dict[int, str]:
-    """Without those that the server itself opens: its pid file, sockets and epoll."""
-    own = re.compile(r"socket:|anon_inode:|.*/pid$")
+    """Without those that the server itself opens: its pid file, sockets, epoll, handler's code."""
+    own = re.compile(r"socket:|anon_inode:|/memfd:|.*/pid$")
     return {fd: path for fd, path in state.descriptors.items() if not own.match(path)}
 
 
@@ -88,9 +88,10 @@ def test_daemon_call_leads_its_session(terminal: Terminal, tmp_path: Path) -> No
     assert "SIGHUP" not in state.ignored
 
 
-def test_double_fork_keeps_nothing(terminal: Terminal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["double_fork", "config_flag"])
+def test_double_fork_keeps_nothing(name: str, terminal: Terminal, tmp_path: Path) -> None:
     """Neither leads its session, nor has anything of the shell."""
-    state = state_of(start_named("double_fork", terminal, tmp_path))
+    state = state_of(start_named(name, terminal, tmp_path))
     log = str(tmp_path / "log.txt")
     assert state.session == state.group != state.pid
     assert state.session != terminal.shell

@@ -41,6 +41,8 @@ EXPECTED = {
     # that a meaning of their own ("read your configuration again"), this one has none.
     "daemon_call": dict.fromkeys(EVENTS, LIVES) | {"kill -HUP": DIES},
     "double_fork": dict.fromkeys(EVENTS, LIVES) | {"kill -HUP": DIES},
+    # The real server, with the double fork's own library. SIGHUP: it reads its configuration again.
+    "config_flag": dict.fromkeys(EVENTS, LIVES),
 }
 
 CASES = [(method, event) for method, events in EXPECTED.items() for event in events]
