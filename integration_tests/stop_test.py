@@ -85,10 +85,12 @@ def test_reloads_and_a_stop_leave_no_request_half_done(
 
 def test_ctl_waits_for_the_end(server_factory) -> None:
     server = server_factory(worker_num=2)
+    port = server.port
     result = server.ctl("stop")
     assert result.returncode == 0
     assert "stopped in " in result.stdout
     assert server.wait() == 0
+    assert port_is_free(port)
     server.tree.assert_nothing_left()
     after = server.ctl("status")
     assert after.returncode == 1

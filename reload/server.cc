@@ -56,11 +56,12 @@ int RunAsDaemon(const graceful::Settings& settings, const std::vector<std::strin
     master.Start();
     startup.Ready(
         fmt::format("server: pid {0} serves {1}\n"
+                    "  session   {3}, without a controlling terminal\n"
                     "  output    {2}\n"
                     "  reload it kill -USR1 {0}\n"
                     "  stop it   kill {0}",
                     getpid(), fmt::join(master.Urls(), ", "),
-                    settings.log_file.empty() ? "/dev/null" : settings.log_file));
+                    settings.log_file.empty() ? "/dev/null" : settings.log_file, getsid(0)));
     return master.Run();
   } catch (const std::exception& error) {
     startup.Failed(kFailure, error.what());
