@@ -1,6 +1,5 @@
 #include "reload/keeper.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sched.h>
@@ -154,9 +153,6 @@ class Keeper {
       Finish("drain", {});
     } else if (message->what == "give") {
       Finish("give", std::move(message->fds));
-    } else if (message->what == "log") {
-      // The same number, so that the workers, which share the table, write there too.
-      Check(dup3(message->fds.at(0).Get(), log_.Fd(), O_CLOEXEC), "dup3", "log");
     }
   }
 

@@ -31,7 +31,6 @@ struct KeeperStart {
 //        or "failed"   with the reason; the old worker, if there was one, serves on
 //   master: "stop"    finish all requests; the keeper goes when it is done
 //   master: "give"    send the connections to the attached inboxes; then the keeper goes
-//   master: "log"     write the log to the attached descriptor from now on
 [[noreturn]] void RunKeeper(KeeperStart start);
 
 }  // namespace graceful
