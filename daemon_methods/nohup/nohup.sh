@@ -5,6 +5,10 @@
 set -eu
 server=$(realpath "$1")
 shift
+# Words that are asked for belong to the one who asks, and start nothing.
+case " $* " in
+  *" --help "* | *" -h "* | *" --version "*) exec "$server" "$@" ;;
+esac
 cd "${BUILD_WORKING_DIRECTORY:-.}"
 
 nohup "$server" "$@" >> log.txt 2>&1 < /dev/null &

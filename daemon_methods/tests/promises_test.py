@@ -160,3 +160,13 @@ def test_the_scripts_start_it_as_they_say(
     assert daemon.serves()
     os.kill(daemon.pid, signal.SIGTERM)
     daemon.wait_for_end()
+
+
+@pytest.mark.parametrize("script", ["nohup", "background"])
+def test_the_scripts_help_starts_nothing(script: str, terminal: Terminal, tmp_path: Path) -> None:
+    here = Path(__file__).parents[1] / "nohup" / f"{script}.sh"
+    said = terminal.run(f"{here} {FOREGROUND} --help")
+    assert "--log_file" in said
+    assert terminal.status() == 0
+    assert not servers()
+    assert not (tmp_path / LOG_FILE).exists()
