@@ -144,21 +144,26 @@ void Connections::Advance(int fd) {
 
 // --- Reading --------------------------------------------------------------------------------
 
+// Notes in shared memory what the next call is about to do; the kernel adds how much it did.
+IoNote& Connections::Note(IoNote::Kind kind, int fd, const void* data, size_t size) {
+  IoNote& note = slot_.table.Note();
+  note.fd = fd;
+  note.version = At(fd).Version();
+  note.vector = {const_cast<void*>(data), size};
+  note.message = {};
+  note.message.msg_hdr.msg_iov = &note.vector;
+  note.message.msg_hdr.msg_iovlen = 1;
+  note.kind.store(kind, std::memory_order_release);
+  return note;
+}
+
 // Reads once. False when nothing came, the connection is gone, or has no room.
 bool Connections::Receive(int fd) {
   if (!MakeRoom(fd)) return false;
   Record& record = At(fd);
   Progress progress = record.Get();
-  IoNote& note = slot_.table.Note();
-  note.fd = fd;
-  note.version = record.Version();
-  note.vector = {Pool().Data(progress.in) + progress.in_end,
-                 BufferPool::Capacity(progress.in) - progress.in_end};
-  note.message = {};
-  note.message.msg_hdr.msg_iov = &note.vector;
-  note.message.msg_hdr.msg_iovlen = 1;
-  note.kind.store(IoNote::Kind::kReceive, std::memory_order_release);
-
+  IoNote& note = Note(IoNote::Kind::kReceive, fd, Pool().Data(progress.in) + progress.in_end,
+                      BufferPool::Capacity(progress.in) - progress.in_end);
   const int received = recvmmsg(fd, &note.message, 1, MSG_DONTWAIT, nullptr);
   if (received == 1 && note.message.msg_len > 0) {
     progress.in_end += note.message.msg_len;
@@ -393,15 +398,7 @@ bool Connections::Flush(int fd) {
       FinishAnswer(fd, progress);
       return true;
     }
-    IoNote& note = slot_.table.Note();
-    note.fd = fd;
-    note.version = record.Version();
-    note.vector = {const_cast<char*>(unwritten.data()), unwritten.size()};
-    note.message = {};
-    note.message.msg_hdr.msg_iov = &note.vector;
-    note.message.msg_hdr.msg_iovlen = 1;
-    note.kind.store(IoNote::Kind::kSend, std::memory_order_release);
-
+    IoNote& note = Note(IoNote::Kind::kSend, fd, unwritten.data(), unwritten.size());
     if (sendmmsg(fd, &note.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
       progress.out_begin += note.message.msg_len;
       if (progress.out_begin == progress.out_end) {

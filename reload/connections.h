@@ -69,6 +69,7 @@ class Connections {
   void PauseAccepting(const char* why);
   void SetDeadline(Progress& progress, double seconds);
 
+  IoNote& Note(IoNote::Kind kind, int fd, const void* data, size_t size);
   bool Receive(int fd);
   bool MakeRoom(int fd);
   void Advance(int fd);

@@ -113,7 +113,6 @@ class Master {
   void WatchParked(bool watched);
   void KillAll();
   Seat* FindSeat(int slot);
-  int SeatsWithKeeper() const;
   uint64_t ClosedByServer() const;
   std::string Outcome() const;
   std::string StatusJson() const;

@@ -60,20 +60,13 @@ bool Connections::SendParcel(int fd, int inbox, uint32_t deadline) {
   const int fds[2] = {fd, bytes.Get()};
   const size_t fds_size = (bytes ? 2 : 1) * sizeof(int);
 
-  IoNote& note = slot_.table.Note();
+  IoNote& note = Note(IoNote::Kind::kGiveAway, fd, &parcel, sizeof parcel);
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
-  note.fd = fd;
-  note.version = At(fd).Version();
-  note.vector = {&parcel, sizeof parcel};
-  note.message = {};
-  note.message.msg_hdr.msg_iov = &note.vector;
-  note.message.msg_hdr.msg_iovlen = 1;
   note.message.msg_hdr.msg_control = control;
   note.message.msg_hdr.msg_controllen = CMSG_SPACE(fds_size);
   cmsghdr* rights = CMSG_FIRSTHDR(&note.message.msg_hdr);
   *rights = {CMSG_LEN(fds_size), SOL_SOCKET, SCM_RIGHTS};
   std::memcpy(CMSG_DATA(rights), fds, fds_size);
-  note.kind.store(IoNote::Kind::kGiveAway, std::memory_order_release);
 
   while (sendmmsg(inbox, &note.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
     // ETOOMANYREFS: too many descriptors are on their way already (unix(7)); they will arrive.
