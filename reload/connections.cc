@@ -147,6 +147,9 @@ void Connections::Advance(int fd) {
 // Notes in shared memory what the next call is about to do; the kernel adds how much it did.
 IoNote& Connections::Note(IoNote::Kind kind, int fd, const void* data, size_t size) {
   IoNote& note = slot_.table.Note();
+  // No note while it is half written: the last call's size must never be taken for this one's.
+  note.kind.store(IoNote::Kind::kNone, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   note.fd = fd;
   note.version = At(fd).Version();
   note.vector = {const_cast<void*>(data), size};
