@@ -57,8 +57,12 @@ void BufferPool::Clear() {
   *header_ = {};
 }
 
+bool BufferPool::Contains(Extent extent) const {
+  return extent && extent.page < count_ && extent.pages <= count_ - extent.page;
+}
+
 bool BufferPool::Take(Extent extent) {
-  if (!extent || extent.page >= count_ || extent.pages > count_ - extent.page) return false;
+  if (!Contains(extent)) return false;
   for (uint32_t page = extent.page; page < extent.page + extent.pages; ++page) {
     if (IsTaken(page)) return false;
   }

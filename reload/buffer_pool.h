@@ -38,7 +38,8 @@ class BufferPool {
   // Gives an extent back; an empty one is ignored. Large ones go back to the kernel as well.
   void Free(Extent extent);
 
-  void Clear();              // every page is free
+  bool Contains(Extent extent) const;  // whether it is an extent of this pool, and not empty
+  void Clear();                        // every page is free
   bool Take(Extent extent);  // false when it is no extent of this pool or overlaps a taken one
 
   char* Data(Extent extent) const { return pages_ + extent.page * kPageSize; }

@@ -73,6 +73,21 @@ std::string_view ConnectionTable::Unwritten(const Progress& progress) const {
   return {pool_.Data(progress.out) + progress.out_begin, progress.out_end - progress.out_begin};
 }
 
+// Read while the worker may be writing: what makes no sense is left out.
+std::string_view ConnectionTable::HeldRequestLine() const {
+  for (int fd = 0; fd < std::min(HighWater(), capacity_); ++fd) {
+    const Progress progress = records_[fd].Get();
+    if (progress.state != State::kHeld || !pool_.Contains(progress.in) ||
+        progress.in_begin > progress.in_end ||
+        progress.in_end > BufferPool::Capacity(progress.in)) {
+      continue;
+    }
+    const std::string_view request = Unanswered(progress);
+    return request.substr(0, request.find_first_of("\r\n"));
+  }
+  return {};
+}
+
 uint32_t ClockMs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -123,6 +123,13 @@ class ConnectionTable {
   // on its connection, and says so.
   std::atomic<bool>& Draining() { return header_->draining; }
 
+  // The worker's pulse: one more when it gives a request to the handler, one more when it has it
+  // back, so odd while the handler runs. What stays odd and the same is a handler that is stuck.
+  std::atomic<uint32_t>& Pulse() { return header_->pulse; }
+
+  // The first line of the request that the handler has, for the log; empty when it has none.
+  std::string_view HeldRequestLine() const;
+
   // The earliest deadline of all records, 0 for none: when to look through the table for passed
   // ones. Kept here so that a successor need not walk the table to know it.
   uint32_t& NextDeadline() { return header_->next_deadline; }
@@ -142,6 +149,7 @@ class ConnectionTable {
     uint32_t next_deadline;
     std::atomic<bool> interrupt;
     std::atomic<bool> draining;
+    std::atomic<uint32_t> pulse;
     IoNote note;
     InboxNote inbox;
   };

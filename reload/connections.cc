@@ -31,6 +31,18 @@ constexpr size_t kKeptResponseBytes = 64 * 1024;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
+// Keeps the pulse odd for as long as it lives (ConnectionTable::Pulse()).
+class Beat {
+ public:
+  explicit Beat(std::atomic<uint32_t>& pulse) : pulse_(pulse) { Count(pulse_); }
+  ~Beat() { Count(pulse_); }
+  Beat(const Beat&) = delete;
+  Beat& operator=(const Beat&) = delete;
+
+ private:
+  std::atomic<uint32_t>& pulse_;
+};
+
 bool IsBroken(int error) { return error != EAGAIN && error != EWOULDBLOCK && error != EINTR; }
 
 }  // namespace
@@ -289,7 +301,10 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
     return !parser.KeepAlive() || (slot_.table.Draining() && size == bytes.size());
   };
   try {
-    answer_(parser.MakeRequest(bytes, worker_), response_);
+    {
+      const Beat beat(slot_.table.Pulse());
+      answer_(parser.MakeRequest(bytes, worker_), response_);
+    }
     framing.close = is_last();
     head = &writer_.Head(response_, framing);
   } catch (const std::exception& error) {

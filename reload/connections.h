@@ -50,8 +50,9 @@ class Connections {
   uint32_t GiveAway(const std::vector<int>& inboxes, uint32_t deadline);
 
   // After a death: makes the table consistent again and goes on with what the dead worker had in
-  // hand. The listeners and the inbox included.
-  void Recover();
+  // hand. The listeners and the inbox included. `was_stuck`: it was killed for a request that did
+  // not end, which is not tried again.
+  void Recover(bool was_stuck);
 
   // Requests that were given to the handler by this process.
   uint64_t Requests() const { return requests_; }
@@ -96,8 +97,7 @@ class Connections {
   // recovery.cc
   void ApplyNote();
   bool IsSound(const Progress& progress);
-  bool IsConnection(int fd) const;
-  void RetryHeld(int fd);
+  void RetryHeld(int fd, bool was_stuck);
   void AdoptStrays();
 
   Slot& slot_;

@@ -17,7 +17,9 @@
 #include <list>
 #include <string>
 
+#include "reload/descriptors.h"
 #include "reload/master_signals.h"
+#include "reload/stack_trace.h"
 #include "reload/worker.h"
 #include "signals/check.h"
 #include "signals/children.h"
@@ -34,6 +36,9 @@ constexpr uint32_t kLongestBackoffMs = 5000;
 
 // Beyond max_wait_time, for a worker that is only busy with going.
 constexpr uint32_t kGraceMs = 2000;
+
+// For showing the stack of a worker that is stuck.
+constexpr uint32_t kStackTraceMs = 5000;
 
 // fork(2), but for the descriptor table, which parent and child share: what one opens or closes,
 // both have opened or closed. The memory is copied as ever. By number, since glibc's fork() has no
@@ -72,6 +77,13 @@ struct Child {
   Channel worker_end;
   uint32_t deadline;   // it is killed then; 0: never
   std::string reason;  // why it said that it could not start
+};
+
+// The last look at the holder's pulse (ConnectionTable::Pulse()).
+struct Pulse {
+  uint32_t beat = 0;
+  uint32_t since = 0;
+  uint32_t looked_at = ClockMs();
 };
 
 UniqueFd MakeEpoll() { return UniqueFd(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")); }
@@ -223,7 +235,10 @@ class Keeper {
     child.deadline = 0;
     current_ = child.code;
     answered_before_ = slot_.status.answered;
-    child.channel.Send({.what = "take", .text = std::exchange(orphaned_, false) ? "recover" : ""});
+    child.channel.Send({.what = "take",
+                        .text = std::exchange(orphaned_, false) ? "recover" : "",
+                        .number = std::exchange(was_stuck_, false)});
+    pulse_ = {};
     log_.Line("worker {} serves{}", child.pid,
               reloading_ ? "" : ", generation " + std::to_string(child.code->generation));
     if (!finish_.empty()) return AskToFinish(child);
@@ -244,12 +259,15 @@ class Keeper {
         {0, Phase::kStarting, std::move(code), std::move(channel), std::move(worker_end), 0, {}});
     Child& child = children_.back();
     const Settings& settings = child.code->settings;
+    leftovers_.Mark(OwnDescriptors());
+    if (children_.size() == 1) CloseLeftovers();
     const pid_t self = getpid();
     child.pid = CloneSharingDescriptors();
     if (child.pid == 0) {
       RunWorker({slot_, settings, child.code->generation, child.code->image.Get(), self,
                  child.worker_end, worker_log_});
     }
+    youngest_ = child.pid;
     child.deadline = In(Milliseconds(settings.start_timeout));
     WatchFor(events_.Get(), child.channel.Get(), child.channel.Get());
   }
@@ -260,13 +278,36 @@ class Keeper {
     for (const Ended& ended : ReapChildren()) {
       const auto child = std::find_if(children_.begin(), children_.end(),
                                       [&](const Child& c) { return c.pid == ended.pid; });
-      if (child == children_.end()) continue;  // something that a worker started and left
+      if (ended.pid == stack_trace_) OnStackTraced();
+      if (child == children_.end()) continue;  // or something that a worker started and left
       DrainMessages(*child);
       Child gone = std::move(*child);
       children_.erase(child);
+      // By hand: a process that a handler forked and left may have the channel open, too.
+      epoll_ctl(events_.Get(), EPOLL_CTL_DEL, gone.channel.Get(), nullptr);
+      gone.channel = Channel();
+      gone.worker_end = Channel();
       OnEnded(gone, ended);
+      if (children_.size() == 1 && children_.front().pid == youngest_) CloseLeftovers();
     }
     ReportIfReplaced();
+  }
+
+  // What the keeper has opened since it began.
+  std::vector<int> OwnDescriptors() const {
+    std::vector<int> own;
+    for (const Child& child : children_) {
+      own.insert(own.end(), {child.channel.Get(), child.worker_end.Get(), child.code->image.Get()});
+    }
+    if (current_) own.push_back(current_->image.Get());
+    for (const UniqueFd& inbox : inboxes_) own.push_back(inbox.Get());
+    return own;
+  }
+
+  void CloseLeftovers() {
+    const int closed = leftovers_.Close();
+    if (closed > 0)
+      log_.Line("closed {} descriptors that an earlier worker's handler left", closed);
   }
 
   // What it said last may still wait here; it counts.
@@ -354,7 +395,7 @@ class Keeper {
 
   static uint32_t In(uint32_t ms) { return std::max(2u, ClockMs() + ms); }
 
-  int NextTimeout() const {
+  int NextTimeout() {
     int32_t next = INT32_MAX;
     const auto consider = [&](uint32_t deadline) {
       if (deadline <= kKilledForTime) return;
@@ -362,11 +403,13 @@ class Keeper {
     };
     consider(respawn_at_);
     for (const Child& child : children_) consider(child.deadline);
+    if (const Child* holder = Find(Phase::kHolding)) consider(NextPulse(*holder));
     return next == INT32_MAX ? -1 : next + 1;
   }
 
   void OnTime() {
     const uint32_t now = ClockMs();
+    if (Child* holder = Find(Phase::kHolding)) FeelPulse(*holder);
     if (respawn_at_ != 0 && Passed(respawn_at_, now)) Start(current_);
     for (Child& child : children_) {
       if (child.deadline <= kKilledForTime || !Passed(child.deadline, now)) continue;
@@ -375,6 +418,44 @@ class Keeper {
       child.deadline = kKilledForTime;
       Kill(child);
     }
+  }
+
+  // --- A worker that is stuck ---------------------------------------------------------------
+
+  // Looked at four times in a worker_timeout; 0: never.
+  uint32_t NextPulse(const Child& holder) const {
+    const uint32_t limit = Milliseconds(holder.code->settings.worker_timeout);
+    if (limit == 0 || was_stuck_) return 0;
+    return std::max(kKilledForTime + 1, pulse_.looked_at + std::max(1u, limit / 4));
+  }
+
+  void FeelPulse(Child& holder) {
+    const uint32_t now = ClockMs();
+    const uint32_t next = NextPulse(holder);
+    if (next == 0 || !Passed(next, now)) return;
+    const uint32_t beat = slot_.table.Pulse();
+    pulse_.looked_at = now;
+    if (beat % 2 == 0 || beat != pulse_.beat) {
+      pulse_.beat = beat;
+      pulse_.since = now;
+    } else if (now - pulse_.since >= Milliseconds(holder.code->settings.worker_timeout)) {
+      OnStuck(holder);
+    }
+  }
+
+  // Its stack first, if there is a program that can show it; then it is killed.
+  void OnStuck(Child& holder) {
+    was_stuck_ = true;
+    log_.Line("worker {} has run '{}' for more than worker_timeout, {} s: killing it", holder.pid,
+              slot_.table.HeldRequestLine(), holder.code->settings.worker_timeout);
+    stack_trace_ = StartStackTrace(holder.pid, log_);
+    if (stack_trace_ == 0) return Kill(holder);
+    holder.deadline = In(kStackTraceMs);
+  }
+
+  void OnStackTraced() {
+    stack_trace_ = 0;
+    if (const Child* holder = Find(Phase::kHolding); holder && was_stuck_) Kill(*holder);
   }
 
   // --- State ------------------------------------------------------------------------------
@@ -410,6 +491,11 @@ class Keeper {
   int failures_ = 0;  // deaths in a row without an answer between
   uint64_t answered_before_ = 0;
   uint32_t respawn_at_ = 0;
+  Leftovers leftovers_{slot_};
+  pid_t youngest_ = 0;  // the worker that was cloned last
+  Pulse pulse_;
+  bool was_stuck_ = false;  // the holder is killed for it
+  pid_t stack_trace_ = 0;   // the process that shows where it is stuck
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "reload/connections.h"
+#include "reload/descriptors.h"
 #include "signals/check.h"
 
 namespace graceful {
@@ -114,7 +115,7 @@ void Connections::UnpackParcel() {
   }
   const int fd = fds[0];
   UniqueFd bytes(fds[1]);
-  const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(fd);
+  const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(slot_, fd);
   if (arrived && At(fd).Get().state == State::kFree) {
     Progress progress = note.parcel.progress;
     progress.in = progress.out = {};

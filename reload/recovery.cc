@@ -3,20 +3,11 @@
 // The table may have been left at any instruction, or been written over by a handler gone wild.
 // It is read as one reads input from outside: a record that makes no sense costs its connection.
 
-#include <dirent.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-
 #include "reload/connections.h"
-#include "signals/check.h"
+#include "reload/descriptors.h"
 
 namespace graceful {
 
@@ -25,57 +16,20 @@ namespace {
 // A request that was in the hands of so many workers when they died is not given to another.
 constexpr int kDeathsPerRequest = 2;
 
-sockaddr_storage LocalAddress(int fd) {
-  sockaddr_storage address = {};
-  socklen_t size = sizeof address;
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  return address;
-}
-
-// Whether a socket with address `a` was accepted from a listener with address `b`, which may be a
-// wildcard: so the port decides, or the path.
-bool IsSameService(const sockaddr_storage& a, const sockaddr_storage& b) {
-  if (a.ss_family != b.ss_family) return false;
-  switch (a.ss_family) {
-    case AF_INET:
-      return reinterpret_cast<const sockaddr_in&>(a).sin_port ==
-             reinterpret_cast<const sockaddr_in&>(b).sin_port;
-    case AF_INET6:
-      return reinterpret_cast<const sockaddr_in6&>(a).sin6_port ==
-             reinterpret_cast<const sockaddr_in6&>(b).sin6_port;
-    case AF_UNIX:
-      return std::strcmp(reinterpret_cast<const sockaddr_un&>(a).sun_path,
-                         reinterpret_cast<const sockaddr_un&>(b).sun_path) == 0;
-    default:
-      return false;
-  }
-}
-
-std::vector<int> OpenDescriptors() {
-  std::vector<int> fds;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/fd"), closedir);
-  if (!directory) return fds;
-  while (const dirent* entry = readdir(directory.get())) {
-    const int fd = std::atoi(entry->d_name);
-    if (entry->d_name[0] != '.' && fd != dirfd(directory.get())) fds.push_back(fd);
-  }
-  return fds;
-}
-
 }  // namespace
 
-void Connections::Recover() {
+void Connections::Recover(bool was_stuck) {
   ApplyNote();
   Pool().Clear();
   uint32_t open = 0;
   uint32_t lost = 0;
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     if (At(fd).Get().state == State::kFree) continue;
-    if (IsConnection(fd) && IsSound(At(fd).Get())) {
+    if (IsConnection(slot_, fd) && IsSound(At(fd).Get())) {
       ++open;
       continue;
     }
-    if (IsConnection(fd)) close(fd);
+    if (IsConnection(slot_, fd)) close(fd);
     At(fd).Commit({});
     ++lost;
   }
@@ -92,7 +46,7 @@ void Connections::Recover() {
       Watch(EPOLL_CTL_ADD, fd, progress.waits_to_write);
     }
     if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
-    if (progress.state == State::kHeld) RetryHeld(fd);
+    if (progress.state == State::kHeld) RetryHeld(fd, was_stuck);
     const State state = At(fd).Get().state;
     if (state == State::kResting || state == State::kAnswering) Advance(fd);
   }
@@ -137,36 +91,23 @@ bool Connections::IsSound(const Progress& progress) {
   return false;
 }
 
-// A stream socket of this slot's service that is no listener.
-bool Connections::IsConnection(int fd) const {
-  int value = 0;
-  socklen_t size = sizeof value;
-  if (fd < 0 || fd >= slot_.table.Capacity()) return false;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) == -1 || value != SOCK_STREAM) {
-    return false;
-  }
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == -1 || value != 0) return false;
-  const sockaddr_storage address = LocalAddress(fd);
-  return std::any_of(slot_.service.begin(), slot_.service.end(),
-                     [&](const sockaddr_storage& own) { return IsSameService(address, own); });
-}
-
 // The request that the dead worker held: run again when that does no harm (RFC 9110, 9.2.2) and it
-// is not what kills the workers; else answered, so that the client knows.
-void Connections::RetryHeld(int fd) {
+// is not what kills or blocks the workers; else answered, so that the client knows.
+void Connections::RetryHeld(int fd, bool was_stuck) {
   Progress progress = At(fd).Get();
   ++progress.deaths;
   RequestParser parser(limits_);
   if (parser.Parse(slot_.table.Unanswered(progress)) != RequestParser::Outcome::kComplete) {
     return Close(fd, /*by_peer=*/false);
   }
-  if (parser.IsIdempotent() && progress.deaths < kDeathsPerRequest) {
+  if (!was_stuck && parser.IsIdempotent() && progress.deaths < kDeathsPerRequest) {
     Count(slot_.status.rerun);
     progress.state = State::kResting;
     return At(fd).Commit(progress);
   }
   Count(slot_.status.given_up);
-  Response response = PlainResponse(503, "the worker died while it ran this request");
+  Response response = PlainResponse(503, was_stuck ? "the request took longer than worker_timeout"
+                                                   : "the worker died while it ran this request");
   response.headers.emplace_back("Retry-After", "0");
   const ResponseWriter::Framing framing = {
       .close = !parser.KeepAlive(), .head = parser.IsHead(), .http10 = parser.IsHttp10()};
@@ -186,7 +127,8 @@ void Connections::RetryHeld(int fd) {
 // Connections that were accepted and not yet written down: in the descriptor table only.
 void Connections::AdoptStrays() {
   for (const int fd : OpenDescriptors()) {
-    if (IsConnection(fd) && At(fd).Get().state == State::kFree) {
+    if (fd < slot_.table.Capacity() && At(fd).Get().state == State::kFree &&
+        IsConnection(slot_, fd)) {
       Add(fd, {.state = State::kResting});
     }
   }

@@ -13,9 +13,9 @@ namespace graceful {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, listen, port, backlog, handler, ledger_file,
                                    worker_num, max_request, user, group, start_timeout,
-                                   max_wait_time, header_timeout, body_timeout, send_timeout,
-                                   max_header, max_body, buffer_size, max_connection, daemonize,
-                                   pid_file, log_file, control_socket, config)
+                                   max_wait_time, worker_timeout, header_timeout, body_timeout,
+                                   send_timeout, max_header, max_body, buffer_size, max_connection,
+                                   daemonize, pid_file, log_file, control_socket, config)
 
 namespace {
 
@@ -66,6 +66,12 @@ void AddOptions(CLI::App& app, Settings& s) {
   app.add_option("--max_wait_time", s.max_wait_time,
                  "for a worker to finish what it has in hand at a reload or a stop")
       ->check(seconds)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--worker_timeout", s.worker_timeout,
+                 "for a handler to answer one request; then its worker is killed, and the request "
+                 "answered 503; 0: no limit")
+      ->check(CLI::Range(0.0, kDay))
       ->capture_default_str()
       ->group(group);
   app.add_option("--header_timeout", s.header_timeout,

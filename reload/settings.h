@@ -28,6 +28,7 @@ struct Settings {
   // Limits. Times in seconds, sizes in bytes.
   double start_timeout = 10;
   double max_wait_time = 30;
+  double worker_timeout = 60;
   double header_timeout = 10;
   double body_timeout = 30;
   double send_timeout = 60;

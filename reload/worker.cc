@@ -86,7 +86,7 @@ class WorkerProcess : public Worker {
           "add control");
     slot_.status.worker = getpid();
     slot_.status.generation = generation_;
-    if (message.text == "recover") connections_.Recover();
+    if (message.text == "recover") connections_.Recover(/*was_stuck=*/message.number != 0);
     connections_.StartAccepting();
   }
 
@@ -126,6 +126,7 @@ class WorkerProcess : public Worker {
           break;
       }
     }
+    slot_.status.buffer_pages = slot_.table.Pool().PagesTaken();
   }
 
   uint32_t Deadline() const { return ClockMs() + Milliseconds(settings_.max_wait_time); }
@@ -187,6 +188,8 @@ void RunWorker(const WorkerStart& start) {
     // Without its keeper a worker would serve what nobody can stop or replace.
     Check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
     if (getppid() != start.keeper) std::_Exit(1);
+    // Lets the keeper's children read its stack, where Yama restricts that (stack_trace.h).
+    prctl(PR_SET_PTRACER, start.keeper);
     const std::unique_ptr<WorkerProcess> worker = Load(start);
     worker->Run();
     worker->Stop();

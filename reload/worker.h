@@ -22,7 +22,8 @@ struct WorkerStart {
 // A worker's whole life, from its clone(2) to its exit. The conversation with its keeper:
 //
 //   worker: "ready"    the handler is loaded and started      or "failed", with the reason
-//   keeper: "take"     the slot is yours; with "recover" when the last one died with it
+//   keeper: "take"     the slot is yours; "recover" when the last one died with it, number 1
+//                      when it was stuck
 //   worker: "tired"    max_request is reached: please replace me
 //   keeper: "pass"     finish the request in your hands       worker: "passed", and goes
 //   keeper: "drain"    finish all requests and close          worker: "drained", and goes

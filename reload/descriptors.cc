@@ -1,0 +1,114 @@
+#include "reload/descriptors.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace graceful {
+
+namespace {
+
+// A real-time signal that nobody is likely to have chosen for an open file.
+int MarkSignal() { return SIGRTMAX - 1; }
+
+sockaddr_storage LocalAddress(int fd) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  return address;
+}
+
+// Whether a socket with address `a` was accepted from a listener with address `b`, which may be a
+// wildcard: so the port decides, or the path.
+bool IsSameService(const sockaddr_storage& a, const sockaddr_storage& b) {
+  if (a.ss_family != b.ss_family) return false;
+  switch (a.ss_family) {
+    case AF_INET:
+      return reinterpret_cast<const sockaddr_in&>(a).sin_port ==
+             reinterpret_cast<const sockaddr_in&>(b).sin_port;
+    case AF_INET6:
+      return reinterpret_cast<const sockaddr_in6&>(a).sin6_port ==
+             reinterpret_cast<const sockaddr_in6&>(b).sin6_port;
+    case AF_UNIX:
+      return std::strcmp(reinterpret_cast<const sockaddr_un&>(a).sun_path,
+                         reinterpret_cast<const sockaddr_un&>(b).sun_path) == 0;
+    default:
+      return false;
+  }
+}
+
+bool Contains(const std::vector<int>& fds, int fd) {
+  return std::find(fds.begin(), fds.end(), fd) != fds.end();
+}
+
+}  // namespace
+
+std::vector<int> OpenDescriptors() {
+  std::vector<int> fds;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/fd"), closedir);
+  if (!directory) return fds;
+  while (const dirent* entry = readdir(directory.get())) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != dirfd(directory.get())) fds.push_back(fd);
+  }
+  return fds;
+}
+
+bool IsConnection(const Slot& slot, int fd) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (fd < 0 || fd >= slot.table.Capacity()) return false;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) == -1 || value != SOCK_STREAM) {
+    return false;
+  }
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == -1 || value != 0) return false;
+  const sockaddr_storage address = LocalAddress(fd);
+  return std::any_of(slot.service.begin(), slot.service.end(),
+                     [&](const sockaddr_storage& own) { return IsSameService(address, own); });
+}
+
+Leftovers::Leftovers(Slot& slot) : slot_(slot), keepers_(OpenDescriptors()) {}
+
+void Leftovers::Mark(const std::vector<int>& own) {
+  marked_.clear();
+  for (const int fd : OpenDescriptors()) {
+    const bool listed =
+        fd < slot_.table.Capacity() && slot_.table.At(fd).Get().state != State::kFree;
+    if (listed || Contains(keepers_, fd) || Contains(own, fd) || ArrivesInInbox(fd) ||
+        IsConnection(slot_, fd)) {
+      continue;
+    }
+    if (fcntl(fd, F_SETSIG, MarkSignal()) == 0) marked_.push_back(fd);
+  }
+}
+
+int Leftovers::Close() {
+  int closed = 0;
+  for (const int fd : std::exchange(marked_, {})) {
+    if (fcntl(fd, F_GETSIG) != MarkSignal()) continue;  // closed since, the number used again
+    close(fd);
+    ++closed;
+  }
+  return closed;
+}
+
+// The descriptors of a parcel whose receiver died are for its successor to unpack (parcels.cc).
+bool Leftovers::ArrivesInInbox(int fd) const {
+  InboxNote& note = slot_.table.Inbox();
+  if (note.message.msg_len == 0) return false;
+  int fds[2] = {-1, -1};
+  std::memcpy(fds, note.control + CMSG_LEN(0), sizeof fds);
+  return fd == fds[0] || fd == fds[1];
+}
+
+}  // namespace graceful
