@@ -34,8 +34,8 @@ class Connections {
   // or room run out, it leaves them waiting until a connection closes.
   bool Accept(int listener);
 
-  // Takes one parcel from the inbox, if any.
-  void ReceiveParcel();
+  // Takes the parcels that wait in the inbox, for as long as no message from the keeper comes.
+  void ReceiveParcels();
 
   // The epoll says that the connection can be read or written, or is broken.
   void OnReady(int fd);
@@ -91,6 +91,7 @@ class Connections {
 
   // parcels.cc
   bool SendParcel(int fd, int inbox, uint32_t deadline);
+  bool ReceiveParcel();
   void UnpackParcel();
   void Forget(int fd);
 

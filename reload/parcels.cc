@@ -92,7 +92,13 @@ void Connections::Forget(int fd) {
   Count(slot_.status.connections, uint32_t(-1));
 }
 
-void Connections::ReceiveParcel() {
+// All of them, since a batch of events may take long and a parcel is somebody who waits.
+void Connections::ReceiveParcels() {
+  while (!slot_.table.Interrupt() && ReceiveParcel()) {
+  }
+}
+
+bool Connections::ReceiveParcel() {
   InboxNote& note = slot_.table.Inbox();
   note.vector = {&note.parcel, sizeof note.parcel};
   note.message = {};
@@ -102,7 +108,9 @@ void Connections::ReceiveParcel() {
   note.message.msg_hdr.msg_controllen = sizeof note.control;
   const int received =
       recvmmsg(slot_.inbox.Get(), &note.message, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
-  if (received == 1 && note.message.msg_len > 0) UnpackParcel();
+  if (received != 1 || note.message.msg_len == 0) return false;
+  UnpackParcel();
+  return true;
 }
 
 // Also a successor's first step when its predecessor died in here: it may be done twice.

@@ -120,7 +120,7 @@ class WorkerProcess : public Worker {
           connections_.Accept(fd);
           break;
         case EventKind::kInbox:
-          connections_.ReceiveParcel();
+          connections_.ReceiveParcels();
           break;
         case EventKind::kControl:  // the interrupt comes with it
           break;

@@ -1,6 +1,7 @@
 """The fixtures that every suite has, as a pytest plugin (pytest_main.py loads it)."""
 
 import itertools
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,23 @@ import pytest
 from integration_tests.harness.processes import ProcessTree
 from integration_tests.harness.server import Server
 from integration_tests.harness.witness import Account, Witness
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, default=1, help="how long a chaos test goes on")
+    parser.addoption("--seed", type=int, help="for its random choices; default: another each time")
+
+
+@pytest.fixture
+def minutes(pytestconfig: pytest.Config) -> float:
+    return pytestconfig.getoption("minutes")
+
+
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """Printed by the test that uses it, so that a failure can be had again."""
+    given = pytestconfig.getoption("seed")
+    return random.randrange(2**32) if given is None else given
 
 
 @pytest.fixture
