@@ -32,6 +32,8 @@ def test_requests_in_flight_are_answered(server_factory, number: int) -> None:
     half.send(b"GET / HTTP/1.1\r\nHo")
     for connection in connections:
         connection.send(b"GET /sleep?ms=200 HTTP/1.1\r\nHost: x\r\n\r\n")
+    for connection in [*connections, half]:
+        connection.wait_delivered()  # what has not arrived at a stop has not begun
     server.signal(number)
     server.wait_for_line("stopping")
     half.send(b"st: x\r\n\r\n")

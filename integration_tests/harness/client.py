@@ -1,10 +1,14 @@
 """A client that sends exactly the bytes it is told to: halves, pipelines, malformed requests."""
 
+import fcntl
 import select
 import socket
+import termios
 import time
 from dataclasses import dataclass
 from typing import Optional, Union
+
+from integration_tests.harness.waiting import wait_until
 
 Address = Union[str, tuple[str, int]]
 
@@ -45,6 +49,16 @@ class RawConnection:
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+    def wait_delivered(self, timeout: float = 10) -> None:
+        """Waits until the other side's kernel has confirmed every byte (SIOCOUTQ, tcp(7))."""
+        queued = bytearray(4)
+
+        def confirmed() -> bool:
+            fcntl.ioctl(self.socket, termios.TIOCOUTQ, queued)  # the same number as SIOCOUTQ
+            return not any(queued)
+
+        wait_until(confirmed, timeout, "the bytes to be delivered")
 
     def get(self, target: str = "/", timeout: float = 10) -> Response:
         """Sends GET and reads the response."""
