@@ -38,9 +38,8 @@ bool WaitToSend(int inbox, uint32_t deadline) {
 }  // namespace
 
 uint32_t Connections::GiveAway(const std::vector<int>& inboxes, uint32_t deadline) {
-  accepting_ = false;  // the master goes on with the listeners
-  for (const UniqueFd& listener : slot_.listeners) {
-    epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
+  StopAccepting();  // the master goes on with the listeners
+  while (ReceiveParcel()) {
   }
   size_t turn = 0;
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
@@ -91,7 +90,12 @@ void Connections::Forget(int fd) {
   Count(slot_.status.connections, uint32_t(-1));
 }
 
-void Connections::ReceiveParcel() {
+bool Connections::ReceiveParcel() {
+  // The kernel would drop what it finds no descriptor for (unix(7), SCM_RIGHTS): it stays there.
+  if (!HasDescriptorBelow((FirstSpare() + slot_.table.Capacity()) / 2)) {
+    WatchInbox(false);
+    return false;
+  }
   InboxNote& note = slot_.table.Inbox();
   note.vector = {&note.parcel, sizeof note.parcel};
   note.message = {};
@@ -101,7 +105,9 @@ void Connections::ReceiveParcel() {
   note.message.msg_hdr.msg_controllen = sizeof note.control;
   const int received =
       recvmmsg(slot_.inbox.Get(), &note.message, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
-  if (received == 1 && note.message.msg_len > 0) UnpackParcel();
+  if (received != 1 || note.message.msg_len == 0) return false;
+  UnpackParcel();
+  return true;
 }
 
 // Also a successor's first step when its predecessor died in here: it may be done twice.
@@ -139,9 +145,11 @@ void Connections::UnpackParcel() {
       Pool().Free(progress.in);
       Pool().Free(progress.out);
       Add(fd, {.state = State::kResting});
-      SendLast(fd, 503, "no buffer is free");
+      Refuse(fd, 503, "no buffer is free");
+      Flush(fd);
     }
     if (whole && (progress.in || progress.out)) Advance(fd);
+    if (slot_.table.Draining() && At(fd).Get().state == State::kResting) FinishIdle(fd);
   }
   note.message.msg_len = 0;
 }

@@ -18,6 +18,7 @@ std::string Master::StatusJson() const {
                      {"worker", status.worker.load()},
                      {"generation", status.generation.load()},
                      {"connections", status.connections.load()},
+                     {"buffer_pages", status.buffer_pages.load()},
                      {"accepted", status.accepted.load()},
                      {"requests", status.requests.load()},
                      {"answered", status.answered.load()},

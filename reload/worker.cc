@@ -107,6 +107,7 @@ class WorkerProcess : public Worker {
 
   // Events that the interrupt leaves untouched are reported again, to the next worker.
   void ServeBatch(int timeout) {
+    slot_.status.buffer_pages.store(slot_.table.Pool().PagesTaken(), std::memory_order_relaxed);
     epoll_event events[kEventBatch];
     const int count = epoll_wait(slot_.epoll.Get(), events, kEventBatch, timeout);
     if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
@@ -135,7 +136,8 @@ class WorkerProcess : public Worker {
     connections_.Drain();
     for (;;) {
       const int next = connections_.EnforceDeadlines();
-      if (slot_.status.connections == 0 || Passed(deadline, ClockMs())) return;
+      if (slot_.status.connections == 0 && !connections_.AcceptWaiting()) return;
+      if (Passed(deadline, ClockMs())) return;
       const int left = static_cast<int>(deadline - ClockMs());
       ServeBatch(next == -1 ? left : std::min(next, left));
     }
