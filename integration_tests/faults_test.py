@@ -170,11 +170,9 @@ def test_a_reader_that_stops_is_cut_off_and_holds_up_nobody(server_factory, tmp_
             20,
             "the end of connections that are not read",
         )
+    assert total(server, "closed_by_server") == 3
     for connection in stopped:
-        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        with pytest.raises(ConnectionError):
-            connection.read_response(20)
-        connection.close()
+        reset(connection)
     leaks.assert_none()
 
 
@@ -351,10 +349,12 @@ def test_no_descriptor_left(server_factory) -> None:
     assert server.ctl("reload").returncode == 0
     os.kill(server.workers()[0], signal.SIGKILL)
     server.wait_for_line("worker .* serves, generation 2", count=1)
-    assert len(readable(waiting)) == served == total(server, "connections")
+    served = wait_until_settled(lambda: len(readable(waiting)))
+    assert 10 < served < 64
+    assert total(server, "connections") == served
     assert_rests(server.workers()[0], 0.7)
     assert len(server.lines("accepting no connections")) <= 3, "once for each worker"
-    serve_the_rest(waiting, at_once=served)
+    serve_the_rest(waiting, at_once=64)
     wait_for_total(server, "connections", 0)
     assert total(server, "closed_by_server") == 0
 
@@ -392,10 +392,9 @@ def test_a_stop_serves_those_who_wait_for_room(server_factory) -> None:
     server = server_factory(worker_num=1, max_connection=5)
     waiting = ask_all(server, 40)
     server.wait_for_line("accepting no connections for now")
-    assert server.stop() == 0
-    for connection in waiting:
-        assert connection.read_response().status == 200
-        connection.close()
+    server.signal(signal.SIGTERM)
+    serve_the_rest(waiting, at_once=10)  # five that had their answers, and five in their place
+    assert server.wait() == 0
 
 
 def test_the_buffer_pool_is_full(server_factory) -> None:
