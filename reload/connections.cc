@@ -1,5 +1,6 @@
 #include "reload/connections.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,8 +24,11 @@ constexpr uint32_t kGatherBytes = 64 * 1024;
 // How long a closed-for-writing connection waits for the peer's close.
 constexpr double kLingerSeconds = 2;
 
-// How soon accepting is tried again when descriptors ran out and none of ours was closed.
-constexpr double kAcceptPauseSeconds = 0.1;
+// How soon room is looked for again when descriptors ran out: others than ours may be closed.
+constexpr double kPauseSeconds = 0.1;
+
+// Descriptors that accepting leaves free: a reload, a recovery and a parcel need some.
+constexpr int kSpareDescriptors = 32;
 
 // A worker that once sent a large response does not keep its size.
 constexpr size_t kKeptResponseBytes = 64 * 1024;
@@ -64,9 +68,11 @@ bool Connections::Accept(int listener) {
     if (fd >= 0) {
       Count(slot_.status.accepted);
       Add(fd, {.state = State::kResting});
+      if (slot_.table.Draining()) FinishIdle(fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       PauseAccepting(std::strerror(errno));
     } else if (errno == EAGAIN) {
+      if (std::exchange(said_full_, false)) log_.Line("accepting connections again");
       return false;
     }
     // Any other error is about one connection that is gone already (accept(2)): go on.
@@ -79,8 +85,24 @@ void Connections::Add(int fd, const Progress& progress) {
   At(fd).Commit(progress);
   Count(slot_.status.connections);
   if (!Watch(EPOLL_CTL_ADD, fd, /*writable=*/false)) return Close(fd, /*by_peer=*/false);
-  const bool full = slot_.status.connections >= static_cast<uint32_t>(settings_.max_connection);
-  if (full || fd + 1 >= slot_.table.Capacity()) PauseAccepting("as many as are allowed");
+  if (IsFull()) return PauseAccepting("as many as max_connection allows");
+  if (fd >= FirstSpare()) PauseAccepting("no descriptor is left (ulimit -n)");
+}
+
+bool Connections::IsFull() const {
+  return slot_.status.connections >= static_cast<uint32_t>(settings_.max_connection);
+}
+
+// The first of the descriptors that are not for connections.
+int Connections::FirstSpare() const {
+  const int capacity = slot_.table.Capacity();
+  return capacity - std::min(kSpareDescriptors, capacity / 4);
+}
+
+// Whether the next descriptor that the kernel gives is below `limit`.
+bool Connections::HasDescriptorBelow(int limit) const {
+  const UniqueFd next(fcntl(slot_.epoll.Get(), F_DUPFD_CLOEXEC, 0));
+  return next && next.Get() < limit;
 }
 
 // Closes first and forgets then: a death between the two leaves a record without a socket, which
@@ -94,21 +116,44 @@ void Connections::Close(int fd, bool by_peer) {
   begun_.erase(fd);
   Count(by_peer ? slot_.status.closed_by_peer : slot_.status.closed_by_server);
   Count(slot_.status.connections, uint32_t(-1));
-  if (!accepting_ && !slot_.table.Draining()) StartAccepting();
+  ResumeAccepting();
 }
 
 void Connections::PauseAccepting(const char* why) {
   if (!accepting_) return;
-  log_.Line("accepting no connections for now: {} ({} open)", why, slot_.status.connections.load());
-  accepting_ = false;
+  if (!std::exchange(said_full_, true)) {
+    log_.Line("accepting no connections for now: {} ({} open)", why,
+              slot_.status.connections.load());
+  }
+  StopAccepting();
+  paused_ = true;
+  LookAgainForRoom();
+}
+
+void Connections::StopAccepting() {
+  accepting_ = paused_ = false;
   for (const UniqueFd& listener : slot_.listeners) {
     epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
   }
-  slot_.table.ExpectDeadline(ClockMs() + Milliseconds(kAcceptPauseSeconds));
+}
+
+// After a pause, when there is room again.
+void Connections::ResumeAccepting() {
+  if (paused_ && !IsFull() && HasDescriptorBelow(FirstSpare())) StartAccepting();
+  if (paused_) LookAgainForRoom();
+}
+
+// Room below max_connection comes when one of ours is closed; a descriptor, also without that.
+void Connections::LookAgainForRoom() {
+  if (!IsFull()) slot_.table.ExpectDeadline(ClockMs() + Milliseconds(kPauseSeconds));
 }
 
 void Connections::StartAccepting() {
+  WatchInbox(true);
   accepting_ = true;
+  paused_ = false;
+  if (IsFull()) return PauseAccepting("as many as max_connection allows");
+  if (!HasDescriptorBelow(FirstSpare())) return PauseAccepting("no descriptor is left (ulimit -n)");
   for (const UniqueFd& listener : slot_.listeners) {
     // A Unix socket is in the epoll of every slot: one of them is woken, not all.
     epoll_event event = {EPOLLIN | EPOLLEXCLUSIVE,
@@ -116,6 +161,13 @@ void Connections::StartAccepting() {
     // EEXIST: the worker before this one had not paused.
     epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_ADD, listener.Get(), &event);
   }
+}
+
+void Connections::WatchInbox(bool watched) {
+  inbox_paused_ = !watched;
+  epoll_event event = {EPOLLIN, {.u64 = EventData(EventKind::kInbox, slot_.inbox.Get())}};
+  epoll_ctl(slot_.epoll.Get(), watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, slot_.inbox.Get(), &event);
+  if (!watched) slot_.table.ExpectDeadline(ClockMs() + Milliseconds(kPauseSeconds));
 }
 
 bool Connections::Watch(int operation, int fd, bool writable) {
@@ -210,7 +262,8 @@ bool Connections::MakeRoom(int fd) {
   const std::optional<Extent> larger =
       Pool().Allocate(std::max(expected, kept.empty() ? 1 : kept.size() * 2));
   if (!larger) {
-    SendLast(fd, 503, "no buffer is free");
+    Refuse(fd, 503, "no buffer is free");
+    Flush(fd);
     return false;
   }
   std::memcpy(Pool().Data(*larger), kept.data(), kept.size());
@@ -319,8 +372,7 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
   const bool has_body = ResponseWriter::HasBody(response_, framing);
   if (!AppendAnswer(progress, *head, has_body ? std::string_view(response_.body) : "", outgrown)) {
     log_.Line("no buffer is free for a response of {} bytes", response_.body.size());
-    SendLast(fd, 503, "no buffer is free");
-    return Input::kLast;
+    return Refuse(fd, 503, "no buffer is free");
   }
   progress.state = State::kAnswering;
   progress.close_after = framing.close;
@@ -349,16 +401,23 @@ void Connections::ResetResponse() {
   response_.body.clear();
 }
 
-// Answers what is no request of ours, and reads no further: nobody knows where the next begins.
+// Answers what is no request of ours, or finds no room, and reads no further: nobody knows where
+// the next request begins.
 Connections::Input Connections::Refuse(int fd, int status, const std::string& reason) {
   Progress progress = At(fd).Get();
   Count(slot_.status.refused);
-  const Response response = PlainResponse(status, reason);
+  Response response = PlainResponse(status, reason);
+  if (status == 503) response.headers.emplace_back("Retry-After", "1");
+  const std::string& head = writer_.Head(response, {.close = true});
   Extent outgrown;
-  if (!AppendAnswer(progress, writer_.Head(response, {.close = true}), response.body, outgrown)) {
-    SendLast(fd, status, reason);
+  if (!AppendAnswer(progress, head, response.body, outgrown) && !progress.out) {
+    // With no buffer to be had: straight from here, as far as the kernel takes it, then the end.
+    const std::string text = head + response.body;
+    send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    Linger(fd);
     return Input::kLast;
   }
+  // Without room for it, the earlier answers still go out, and the close after them says the rest.
   progress.state = State::kAnswering;
   progress.close_after = true;
   const Extent used = progress.Consume(progress.in_end - progress.in_begin);
@@ -389,18 +448,6 @@ bool Connections::AppendAnswer(Progress& progress, std::string_view head, std::s
   if (!body.empty()) std::memcpy(end + head.size(), body.data(), body.size());
   progress.out_end += static_cast<uint32_t>(size);
   return true;
-}
-
-// With no buffer to be had: straight from here, as far as the kernel takes it, then the end.
-void Connections::SendLast(int fd, int status, const std::string& reason) {
-  Response response = PlainResponse(status, reason);
-  if (status == 503) response.headers.emplace_back("Retry-After", "1");
-  const std::string text = writer_.Head(response, {.close = true}) + response.body;
-  Count(slot_.status.refused);
-  if (slot_.table.Unwritten(At(fd).Get()).empty()) {
-    send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  }
-  Linger(fd);
 }
 
 // --- Writing --------------------------------------------------------------------------------
@@ -497,7 +544,8 @@ int Connections::EnforceDeadlines() {
   const uint32_t now = ClockMs();
   if (Passed(next, now)) {
     next = 0;
-    if (!accepting_ && !slot_.table.Draining()) StartAccepting();
+    ResumeAccepting();
+    if (inbox_paused_) WatchInbox(true);
     for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
       const Progress progress = At(fd).Get();
       if (progress.state == State::kFree || progress.deadline == 0) continue;
@@ -514,20 +562,30 @@ int Connections::EnforceDeadlines() {
   return next == 0 ? -1 : std::max(0, static_cast<int>(next - now));
 }
 
-// Idle connections are closed; those with a part-read request, or an answer under way, may end.
-void Connections::Drain() {
+bool Connections::AcceptWaiting() {
+  const uint64_t before = slot_.status.accepted;
   for (const UniqueFd& listener : slot_.listeners) {
     while (Accept(listener.Get())) {
     }
-    epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
   }
-  accepting_ = false;
+  bool parcels = false;
+  while (ReceiveParcel()) parcels = true;
+  return parcels || slot_.status.accepted != before;
+}
+
+// The listeners stay watched: who waits there for room comes in when others have ended.
+void Connections::Drain() {
+  AcceptWaiting();
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
-    if (At(fd).Get().state != State::kResting) continue;
-    if (Receive(fd)) Advance(fd);  // what has arrived by now is answered
-    const Progress progress = At(fd).Get();
-    if (progress.state == State::kResting && !progress.in) Close(fd, /*by_peer=*/false);
+    if (At(fd).Get().state == State::kResting) FinishIdle(fd);
   }
+}
+
+// An idle connection is closed; one with a part-read request, or an answer under way, may end.
+void Connections::FinishIdle(int fd) {
+  if (Receive(fd)) Advance(fd);  // what has arrived by now is answered
+  const Progress progress = At(fd).Get();
+  if (progress.state == State::kResting && !progress.in) Close(fd, /*by_peer=*/false);
 }
 
 }  // namespace graceful

@@ -27,7 +27,7 @@ class Connections {
   Connections(Slot& slot, const Settings& settings, const Worker& worker, Answer answer,
               const Log& log);
 
-  // Adds the slot's listeners to its epoll.
+  // Adds the slot's listeners and its inbox to its epoll.
   void StartAccepting();
 
   // Takes up to a batch of connections from a listener; false when no more wait. When descriptors
@@ -36,6 +36,12 @@ class Connections {
 
   // Takes the parcels that wait in the inbox, for as long as no message from the keeper comes.
   void ReceiveParcels();
+
+  // The same with every listener and the inbox; false when nobody came.
+  bool AcceptWaiting();
+
+  // Takes one parcel from the inbox; false when there is none, or no descriptor for it.
+  bool ReceiveParcel();
 
   // The epoll says that the connection can be read or written, or is broken.
   void OnReady(int fd);
@@ -67,7 +73,15 @@ class Connections {
   bool Watch(int operation, int fd, bool writable);
   void Close(int fd, bool by_peer);
   void Linger(int fd);
+  bool IsFull() const;
+  int FirstSpare() const;
+  bool HasDescriptorBelow(int limit) const;
   void PauseAccepting(const char* why);
+  void StopAccepting();
+  void ResumeAccepting();
+  void LookAgainForRoom();
+  void WatchInbox(bool watched);
+  void FinishIdle(int fd);
   void SetDeadline(Progress& progress, double seconds);
 
   IoNote& Note(IoNote::Kind kind, int fd, const void* data, size_t size);
@@ -83,7 +97,6 @@ class Connections {
   Input Refuse(int fd, int status, const std::string& reason);
   bool AppendAnswer(Progress& progress, std::string_view head, std::string_view body,
                     Extent& outgrown);
-  void SendLast(int fd, int status, const std::string& reason);
   bool Flush(int fd);
   void FinishAnswer(int fd, Progress progress);
   void WaitToWrite(int fd, Progress progress);
@@ -91,7 +104,6 @@ class Connections {
 
   // parcels.cc
   bool SendParcel(int fd, int inbox, uint32_t deadline);
-  bool ReceiveParcel();
   void UnpackParcel();
   void Forget(int fd);
 
@@ -112,6 +124,9 @@ class Connections {
   std::unique_ptr<RequestParser> parser_;  // for the next request that is not begun yet
   std::unordered_map<int, std::unique_ptr<RequestParser>> begun_;
   bool accepting_ = true;
+  bool paused_ = false;  // not accepting, until there is room again
+  bool said_full_ = false;
+  bool inbox_paused_ = false;
   uint64_t requests_ = 0;
 };
 

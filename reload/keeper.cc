@@ -122,7 +122,6 @@ class Keeper {
     slot_.service = AddressesOf(slot_.listeners);
     WatchFor(events_.Get(), master_.Get(), master_.Get());
     WatchFor(events_.Get(), signals_.Get(), signals_.Get());
-    WatchFor(slot_.epoll.Get(), slot_.inbox.Get(), EventData(EventKind::kInbox, slot_.inbox.Get()));
   }
 
   // Until the slot was drained or given away.
@@ -158,8 +157,9 @@ class Keeper {
     }
     if (message->what == "reload") {
       reloading_ = true;
+      if (message->fds.empty()) return CouldNotStart("no descriptor is left (ulimit -n)");
       const std::shared_ptr<const Code> code(
-          new Code{std::move(message->fds.at(0)), DecodeSettings(message->text), message->number});
+          new Code{std::move(message->fds[0]), DecodeSettings(message->text), message->number});
       Start(code);
     } else if (message->what == "stop") {
       Finish("drain", {});
@@ -252,24 +252,34 @@ class Keeper {
 
   // --- Starting and ending ----------------------------------------------------------------
 
-  void Start(std::shared_ptr<const Code> code) {
+  // What can't be had now (descriptors, processes) costs the new worker, never the slot.
+  void Start(const std::shared_ptr<const Code>& code) {
     respawn_at_ = 0;
-    auto [channel, worker_end] = Channel::MakePair();
-    children_.push_back(
-        {0, Phase::kStarting, std::move(code), std::move(channel), std::move(worker_end), 0, {}});
-    Child& child = children_.back();
-    const Settings& settings = child.code->settings;
-    leftovers_.Mark(OwnDescriptors());
-    if (children_.size() == 1) CloseLeftovers();
-    const pid_t self = getpid();
-    child.pid = CloneSharingDescriptors();
-    if (child.pid == 0) {
-      RunWorker({slot_, settings, child.code->generation, child.code->image.Get(), self,
-                 child.worker_end, worker_log_});
+    try {
+      StartChild(code);
+    } catch (const std::system_error& error) {
+      CouldNotStart(error.what());
     }
-    youngest_ = child.pid;
-    child.deadline = In(Milliseconds(settings.start_timeout));
-    WatchFor(events_.Get(), child.channel.Get(), child.channel.Get());
+  }
+
+  void StartChild(const std::shared_ptr<const Code>& code) {
+    leftovers_.Mark(OwnDescriptors());
+    if (children_.empty()) CloseLeftovers();
+    auto [channel, worker_end] = Channel::MakePair();
+    WatchFor(events_.Get(), channel.Get(), channel.Get());
+    const pid_t self = getpid();
+    const pid_t pid = CloneSharingDescriptors();
+    if (pid == 0) {
+      RunWorker({slot_, code->settings, code->generation, code->image.Get(), self, worker_end,
+                 worker_log_});
+    }
+    children_.push_back({pid,
+                         Phase::kStarting,
+                         code,
+                         std::move(channel),
+                         std::move(worker_end),
+                         In(Milliseconds(code->settings.start_timeout)),
+                         {}});
   }
 
   void OnChildrenEnded() {
@@ -354,7 +364,10 @@ class Keeper {
                                  child.code->settings.start_timeout)
                    : "it " + ended.Describe() + " before it was ready";
     }
-    reason = "handler " + child.code->settings.handler + ": " + reason;
+    CouldNotStart("handler " + child.code->settings.handler + ": " + reason);
+  }
+
+  void CouldNotStart(const std::string& reason) {
     if (finish_.empty()) log_.Line("a new worker could not start: {}", reason);
     if (reloading_) {
       reloading_ = false;

@@ -32,6 +32,9 @@ constexpr int kMaxSlots = 256;
 // A keeper that ended within this time of its start is started again only after it.
 constexpr uint32_t kKeeperPauseMs = 1000;
 
+// How soon the master tries again to accept and deal out, when there was no room.
+constexpr uint32_t kParkedPauseMs = 20;
+
 // Beyond max_wait_time, for keepers that are only busy with going.
 constexpr uint32_t kGraceMs = 5000;
 
@@ -275,19 +278,16 @@ void Master::OnCommand(int fd) {
 
 // Their listening sockets stay open, so that nothing that waits in their queues is lost. The
 // master accepts for them and deals the connections out to the slots that are left.
-void Master::OnParkedListener(int fd) {
-  Seat* seat = nullptr;
-  for (size_t i = 0; i < seats_.size() && seat == nullptr; ++i) {
-    Seat* candidate = seats_[turn_++ % seats_.size()].get();
-    pollfd room = {candidate->inbox_in.Get(), POLLOUT, 0};
-    if (!candidate->leaving && poll(&room, 1, 0) == 1) seat = candidate;
-  }
-  const UniqueFd connection(
-      seat == nullptr ? -1 : accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!connection) {
-    if (seat == nullptr || errno != EAGAIN) WatchParked(false);  // OnTime() tries again
-    return;
-  }
+// False when nobody waits there, or no slot has room.
+bool Master::OnParkedListener(int fd) {
+  if (!undealt_) undealt_.Reset(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (undealt_ && Deal()) return true;
+  if (undealt_ || errno != EAGAIN) WatchParked(false);  // OnTime() tries again
+  return false;
+}
+
+// Sends the connection in hand to the next slot that has room. False when none has.
+bool Master::Deal() {
   Parcel parcel;
   parcel.progress.state = State::kResting;
   iovec vector = {&parcel, sizeof parcel};
@@ -299,9 +299,15 @@ void Master::OnParkedListener(int fd) {
   header.msg_controllen = sizeof control;
   cmsghdr* rights = CMSG_FIRSTHDR(&header);
   *rights = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-  const int raw = connection.Get();
+  const int raw = undealt_.Get();
   std::memcpy(CMSG_DATA(rights), &raw, sizeof raw);
-  sendmsg(seat->inbox_in.Get(), &header, MSG_NOSIGNAL);
+  for (size_t i = 0; i < seats_.size(); ++i) {
+    const Seat& seat = *seats_[turn_++ % seats_.size()];
+    if (seat.leaving || sendmsg(seat.inbox_in.Get(), &header, MSG_NOSIGNAL) == -1) continue;
+    undealt_.Reset();
+    return true;
+  }
+  return false;
 }
 
 void Master::Park(int slot, bool parked) {
@@ -319,6 +325,7 @@ void Master::Park(int slot, bool parked) {
 void Master::WatchParked(bool watched) {
   if (parked_watched_ == watched) return;
   parked_watched_ = watched;
+  if (!watched) watch_parked_at_ = ClockMs() + kParkedPauseMs;
   for (const int slot : parked_) {
     for (const int fd : listeners_.OwnOfSlot(slot)) {
       if (watched) {
@@ -435,7 +442,10 @@ void Master::BeginStop() {
   }());
   listeners_.Refuse();
   for (const int slot : parked_) {
-    for (const int fd : listeners_.OwnOfSlot(slot)) OnParkedListener(fd);
+    for (const int fd : listeners_.OwnOfSlot(slot)) {
+      while (OnParkedListener(fd)) {
+      }
+    }
   }
   stop_by_ = ClockMs() + Milliseconds(settings_.max_wait_time) + kGraceMs;
   for (const auto& seat : seats_) {
@@ -617,11 +627,12 @@ void Master::KillAll() {
 // -----------------------------------------------------------------------------------------
 
 int Master::NextTimeout() const {
-  int32_t next = parked_watched_ ? INT32_MAX : 10;
+  int32_t next = INT32_MAX;
   const auto consider = [&next](uint32_t deadline) {
     if (deadline != 0)
       next = std::min(next, std::max(0, static_cast<int32_t>(deadline - ClockMs())));
   };
+  if (!parked_watched_) consider(watch_parked_at_);
   consider(stop_by_);
   consider(manager_.NextSign());
   for (const auto& seat : seats_) consider(seat->start_at);
@@ -629,8 +640,11 @@ int Master::NextTimeout() const {
 }
 
 void Master::OnTime() {
-  WatchParked(true);
   const uint32_t now = ClockMs();
+  if (!parked_watched_ && Passed(watch_parked_at_, now)) {
+    WatchParked(true);
+    if (undealt_ && !Deal()) WatchParked(false);
+  }
   if (manager_.NextSign() != 0 && Passed(manager_.NextSign(), now)) manager_.StillAlive();
   if (stop_by_ != 0 && Passed(stop_by_, now)) {
     log_.Line("max_wait_time is over: killing what is left");

@@ -89,7 +89,8 @@ class Master {
   void OnKeeperMessage(Seat& seat);
   void OnControlClient();
   void OnCommand(int fd);
-  void OnParkedListener(int fd);
+  bool OnParkedListener(int fd);
+  bool Deal();
   int NextTimeout() const;
   void OnTime();
 
@@ -133,6 +134,8 @@ class Master {
   std::vector<std::unique_ptr<Seat>> seats_;
   std::set<int> parked_;  // listeners of slots that were given up: the master accepts for them
   bool parked_watched_ = true;
+  uint32_t watch_parked_at_ = 0;
+  UniqueFd undealt_;  // accepted, while no slot has room for it
   size_t turn_ = 0;
   Code code_;  // what was accepted last
   Code next_;  // what the job under way brings

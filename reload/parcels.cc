@@ -39,9 +39,8 @@ bool WaitToSend(int inbox, uint32_t deadline) {
 }  // namespace
 
 uint32_t Connections::GiveAway(const std::vector<int>& inboxes, uint32_t deadline) {
-  accepting_ = false;  // the master goes on with the listeners
-  for (const UniqueFd& listener : slot_.listeners) {
-    epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, listener.Get(), nullptr);
+  StopAccepting();  // the master goes on with the listeners
+  while (ReceiveParcel()) {
   }
   size_t turn = 0;
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
@@ -99,6 +98,11 @@ void Connections::ReceiveParcels() {
 }
 
 bool Connections::ReceiveParcel() {
+  // The kernel would drop what it finds no descriptor for (unix(7), SCM_RIGHTS): it stays there.
+  if (!HasDescriptorBelow((FirstSpare() + slot_.table.Capacity()) / 2)) {
+    WatchInbox(false);
+    return false;
+  }
   InboxNote& note = slot_.table.Inbox();
   note.vector = {&note.parcel, sizeof note.parcel};
   note.message = {};
@@ -148,9 +152,11 @@ void Connections::UnpackParcel() {
       Pool().Free(progress.in);
       Pool().Free(progress.out);
       Add(fd, {.state = State::kResting});
-      SendLast(fd, 503, "no buffer is free");
+      Refuse(fd, 503, "no buffer is free");
+      Flush(fd);
     }
     if (whole && (progress.in || progress.out)) Advance(fd);
+    if (slot_.table.Draining() && At(fd).Get().state == State::kResting) FinishIdle(fd);
   }
   note.message.msg_len = 0;
 }

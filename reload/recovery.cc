@@ -114,7 +114,8 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
   Extent outgrown;
   const std::string& head = writer_.Head(response, framing);
   if (!AppendAnswer(progress, head, framing.head ? "" : response.body, outgrown)) {
-    return SendLast(fd, 503, response.body);
+    Refuse(fd, 503, "no buffer is free");
+    return;
   }
   progress.state = State::kAnswering;
   progress.close_after = framing.close;

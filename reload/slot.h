@@ -19,7 +19,7 @@ struct SlotStatus {
   std::atomic<pid_t> worker;  // the process that holds the slot, 0 while there is none
   std::atomic<int> generation;
   std::atomic<uint32_t> connections;   // open now
-  std::atomic<uint32_t> buffer_pages;  // of the buffer pool, in use now; 4 KiB each
+  std::atomic<uint32_t> buffer_pages;  // of the pool, taken at the end of the last batch of events
   std::atomic<uint64_t> accepted;
   std::atomic<uint64_t> requests;          // whole requests that were given to the handler
   std::atomic<uint64_t> answered;          // by the handler, the response in the buffer

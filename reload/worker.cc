@@ -107,6 +107,7 @@ class WorkerProcess : public Worker {
 
   // Events that the interrupt leaves untouched are reported again, to the next worker.
   void ServeBatch(int timeout) {
+    slot_.status.buffer_pages.store(slot_.table.Pool().PagesTaken(), std::memory_order_relaxed);
     epoll_event events[kEventBatch];
     const int count = epoll_wait(slot_.epoll.Get(), events, kEventBatch, timeout);
     if (count == -1 && errno != EINTR) ThrowErrno(errno, "epoll_wait");
@@ -126,7 +127,6 @@ class WorkerProcess : public Worker {
           break;
       }
     }
-    slot_.status.buffer_pages = slot_.table.Pool().PagesTaken();
   }
 
   uint32_t Deadline() const { return ClockMs() + Milliseconds(settings_.max_wait_time); }
@@ -135,8 +135,9 @@ class WorkerProcess : public Worker {
     const uint32_t deadline = Deadline();
     connections_.Drain();
     for (;;) {
+      if (slot_.status.connections == 0 && !connections_.AcceptWaiting()) return;
       const int next = connections_.EnforceDeadlines();
-      if (slot_.status.connections == 0 || Passed(deadline, ClockMs())) return;
+      if (Passed(deadline, ClockMs())) return;
       const int left = static_cast<int>(deadline - ClockMs());
       ServeBatch(next == -1 ? left : std::min(next, left));
     }

@@ -1,14 +1,13 @@
 """A client that sends exactly the bytes it is told to: halves, pipelines, malformed requests."""
 
 import fcntl
-import select
 import socket
 import termios
 import time
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from integration_tests.harness.waiting import wait_until
+from integration_tests.harness.waiting import wait_readable, wait_until
 
 Address = Union[str, tuple[str, int]]
 
@@ -115,7 +114,7 @@ class RawConnection:
         if self._ended:
             raise ConnectionResetError(f"closed after {bytes(self._received)!r}")
         seconds = deadline - time.monotonic()
-        if seconds <= 0 or not select.select([self.socket], [], [], seconds)[0]:
+        if seconds <= 0 or not wait_readable(self.socket, seconds):
             raise TimeoutError(f"no more bytes after {bytes(self._received)!r}")
         received = self.socket.recv(1 << 16)
         self._ended = not received

@@ -1,7 +1,6 @@
 """Starting programs so that no process of theirs outlives the test."""
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Any, Mapping, Optional, Sequence, Union
 
 from integration_tests.harness import guard
-from integration_tests.harness.waiting import wait_until
+from integration_tests.harness.waiting import wait_readable, wait_until
 
 Argument = Union[str, os.PathLike]
 
@@ -67,7 +66,7 @@ class ProcessTree:
 
     def _await_start(self) -> int:
         while b"\n" not in self._lines:
-            if not select.select([self._control], [], [], 30)[0]:
+            if not wait_readable(self._control, 30):
                 raise TimeoutError(f"no sign of {self.argv[0]} in 30 s")
             if not self._receive():
                 raise RuntimeError(f"the guard of {self.argv[0]} has died")

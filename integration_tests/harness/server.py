@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from integration_tests.harness.client import Address, RawConnection
 from integration_tests.harness.processes import ProcessTree
@@ -44,6 +44,7 @@ class Server:
         socket_folder: Path,
         *,
         binary: str = "reload/server",
+        prefix: Sequence[str] = (),
         env: Optional[dict[str, str]] = None,
         wait: bool = True,
         ready_timeout: float = 20,
@@ -51,6 +52,7 @@ class Server:
     ) -> None:
         """`settings` are flags: worker_num=2, daemonize=True, listen=["...", "..."].
 
+        `prefix` is a command that runs the server as its last words, prlimit(1) for one.
         `socket_folder` has a short path, since a Unix socket's has 107 bytes at most. `wait=False`
         is for servers that are not meant to come up.
         """
@@ -65,7 +67,7 @@ class Server:
         self.stop_timeout = 40.0  # more than the server's own max_wait_time
         with self.log_path.open("wb") as log:
             self.tree = ProcessTree(
-                [runfile(binary), *flags(settings)],
+                [*prefix, runfile(binary), *flags(settings)],
                 env={**os.environ, **(env or {})},
                 stdout=log,
                 stderr=log,

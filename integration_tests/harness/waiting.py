@@ -1,5 +1,6 @@
 """Waiting for a condition, with a deadline: no test sleeps and hopes."""
 
+import select
 import time
 from typing import Callable, TypeVar
 
@@ -22,3 +23,10 @@ def wait_until(condition: Callable[[], Value], timeout: float = 10, what: str = 
             what = what or getattr(condition, "__name__", "a condition")
             raise TimeoutError(f"waited {timeout} s for {what}; last seen: {value!r}")
         time.sleep(POLL_SECONDS)
+
+
+def wait_readable(source: object, seconds: float) -> bool:
+    """Waits until a socket has something to read. As select(2), for descriptors above 1023 too."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(max(0, seconds) * 1000))
