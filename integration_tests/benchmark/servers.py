@@ -20,6 +20,7 @@ BODY = "hello\n"  # what the echo handler answers to GET /
 
 NGINX_CONFIG = """\
 worker_processes {workers};
+{user}
 worker_rlimit_nofile {files};
 daemon off;
 pid {folder}/nginx.pid;
@@ -135,9 +136,9 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _answers(port: int, tree: ProcessTree) -> bool:
+def _answers(port: int, tree: ProcessTree, output: Path) -> bool:
     if tree.poll() is not None:
-        raise RuntimeError(f"nginx ended with status {tree.poll()}")
+        raise RuntimeError(f"nginx ended with status {tree.poll()}: {output.read_text().strip()}")
     with contextlib.suppress(OSError):
         return RawConnection(("127.0.0.1", port), 1).get("/").body == BODY.encode()
     return False
@@ -150,16 +151,17 @@ def nginx(workers: int) -> Iterator[Contestant]:
     if program is None:
         raise FileNotFoundError("nginx is not installed")
     with folder() as place:
-        place.chmod(0o755)  # its workers run as another user
         port = _free_port()
         config = place / "nginx.conf"
         values = {"workers": workers, "files": 20000, "connections": 16000, "port": port}
         body = BODY.replace("\n", "\\n")
-        config.write_text(NGINX_CONFIG.format(folder=place, body=body, **values))
+        # Its usual change of user needs users that a sandbox does not have.
+        user = "user root root;" if os.geteuid() == 0 else ""
+        config.write_text(NGINX_CONFIG.format(folder=place, body=body, user=user, **values))
         with (place / "output").open("wb") as output:
             tree = ProcessTree([program, "-c", config], stdout=output, stderr=output)
         with tree:
-            wait_until(lambda: _answers(port, tree), 10, "nginx to answer")
+            wait_until(lambda: _answers(port, tree, place / "output"), 10, "nginx to answer")
             yield Contestant("nginx", f"http://127.0.0.1:{port}", tree)
 
 
