@@ -35,13 +35,12 @@ std::optional<Extent> BufferPool::Allocate(size_t size) {
   const size_t wanted = std::max<size_t>(1, RoundUp(size, kPageSize) / kPageSize);
   if (wanted > count_ - header_->taken) return std::nullopt;
   const uint32_t pages = static_cast<uint32_t>(wanted);
-  const uint32_t hint = header_->hint < count_ ? header_->hint : 0;
-  std::optional<uint32_t> page = FindRun(hint, count_, pages);
-  if (!page) page = FindRun(0, std::min(count_, hint + pages), pages);
+  const uint32_t first = std::min(header_->first_free, count_);
+  const std::optional<uint32_t> page = FindRun(first, count_, pages);
   if (!page) return std::nullopt;
   const Extent extent = {*page, pages};
   Mark(extent, true);
-  header_->hint = *page + pages;
+  if (*page == first) header_->first_free = *page + pages;
   return extent;
 }
 
@@ -49,7 +48,7 @@ void BufferPool::Free(Extent extent) {
   if (!extent) return;
   if (extent.pages >= kReturnPages) madvise(Data(extent), Capacity(extent), MADV_REMOVE);
   Mark(extent, false);
-  header_->hint = extent.page;
+  header_->first_free = std::min(header_->first_free, extent.page);
 }
 
 void BufferPool::Clear() {

@@ -15,7 +15,8 @@ struct Extent {
   explicit operator bool() const { return pages != 0; }
 };
 
-// Hands out runs of pages of a shared mapping.
+// Hands out runs of pages of a shared mapping, always the first that fits: so the pages in use lie
+// at the mapping's beginning, are warm, and the rest of it is never touched.
 //
 // A bitmap in the mapping says which pages are taken; there is no lock and no list, since one
 // process at a time uses a pool (connection_table.h). A process that dies between two steps can
@@ -49,7 +50,7 @@ class BufferPool {
  private:
   struct Header {
     uint32_t taken;
-    uint32_t hint;  // where to look first: the page that was freed last is warm
+    uint32_t first_free;  // no page before it is free
   };
 
   bool IsTaken(uint32_t page) const { return bitmap_[page / 64] >> (page % 64) & 1; }

@@ -4,7 +4,9 @@
 #include <strings.h>
 
 #include <boost/beast/http/status.hpp>
+#include <charconv>
 #include <iterator>
+#include <limits>
 #include <stdexcept>
 #include <string_view>
 
@@ -48,6 +50,12 @@ void CheckHeader(const std::string& name, const std::string& value) {
   }
 }
 
+void AppendNumber(std::string& text, size_t number) {
+  char digits[std::numeric_limits<size_t>::digits10 + 1];
+  const char* const end = std::to_chars(digits, std::end(digits), number).ptr;
+  text.append(digits, static_cast<size_t>(end - digits));
+}
+
 bool HasNoContent(int status) { return status == 204 || status == 304; }
 
 }  // namespace
@@ -56,12 +64,13 @@ const std::string& ResponseWriter::Head(const Response& response, Framing framin
   if (response.status < 200 || response.status > 599) {
     throw std::invalid_argument(fmt::format("status {} is not a final one", response.status));
   }
-  head_.clear();
-  const auto out = std::back_inserter(head_);
   const auto reason = boost::beast::http::obsolete_reason(
       boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
-  fmt::format_to(out, "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-                 std::string_view(reason.data(), reason.size()), Date());
+  // Plain appends: a format string is read anew each time, and this is done for each request.
+  head_.assign("HTTP/1.1 ");
+  AppendNumber(head_, static_cast<size_t>(response.status));
+  head_.append(" ").append(reason.data(), reason.size());
+  head_.append("\r\nDate: ").append(Date()).append("\r\n");
   if (!response.content_type.empty()) {
     if (!IsFieldValue(response.content_type)) {
       throw std::invalid_argument("the content type has a line end in it");
@@ -73,7 +82,9 @@ const std::string& ResponseWriter::Head(const Response& response, Framing framin
     head_.append(name).append(": ").append(value).append("\r\n");
   }
   if (!HasNoContent(response.status)) {
-    fmt::format_to(out, "Content-Length: {}\r\n", response.body.size());
+    head_.append("Content-Length: ");
+    AppendNumber(head_, response.body.size());
+    head_.append("\r\n");
   }
   if (framing.close) {
     head_.append("Connection: close\r\n");
