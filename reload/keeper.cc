@@ -263,7 +263,7 @@ class Keeper {
   }
 
   void StartChild(const std::shared_ptr<const Code>& code) {
-    leftovers_.Mark(OwnDescriptors());
+    leftovers_.Mark(OwnDescriptors(*code));
     if (children_.empty()) CloseLeftovers();
     auto [channel, worker_end] = Channel::MakePair();
     WatchFor(events_.Get(), channel.Get(), channel.Get());
@@ -280,6 +280,7 @@ class Keeper {
                          std::move(worker_end),
                          In(Milliseconds(code->settings.start_timeout)),
                          {}});
+    youngest_ = pid;
   }
 
   void OnChildrenEnded() {
@@ -303,9 +304,9 @@ class Keeper {
     ReportIfReplaced();
   }
 
-  // What the keeper has opened since it began.
-  std::vector<int> OwnDescriptors() const {
-    std::vector<int> own;
+  // What the keeper has opened since it began, with the code that is about to run.
+  std::vector<int> OwnDescriptors(const Code& next) const {
+    std::vector<int> own = {next.image.Get()};
     for (const Child& child : children_) {
       own.insert(own.end(), {child.channel.Get(), child.worker_end.Get(), child.code->image.Get()});
     }
