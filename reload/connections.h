@@ -105,6 +105,7 @@ class Connections {
 
   // recovery.cc
   void ApplyNote();
+  static bool IsPossible(const Progress& progress);
   bool IsSound(const Progress& progress);
   bool IsConnection(int fd) const;
   void RetryHeld(int fd);
