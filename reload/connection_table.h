@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -136,7 +137,7 @@ class ConnectionTable {
   void ExpectDeadline(uint32_t deadline);
 
   // One more than the highest descriptor that a connection ever had.
-  int HighWater() const { return header_->high_water; }
+  int HighWater() const { return std::clamp(header_->high_water, 0, capacity_); }
   void RaiseHighWater(int fd);
 
   // The bytes of a record that were read and not answered, and those still to be written.

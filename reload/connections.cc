@@ -174,6 +174,8 @@ bool Connections::Watch(int operation, int fd, bool writable) {
   epoll_event event = {writable ? EPOLLOUT : EPOLLIN,
                        {.u64 = EventData(EventKind::kConnection, fd)}};
   if (epoll_ctl(slot_.epoll.Get(), operation, fd, &event) == 0) return true;
+  // After a death nobody knows whether it is watched already.
+  if (errno == EEXIST) return Watch(EPOLL_CTL_MOD, fd, writable);
   log_.Line("epoll_ctl for connection {}: {}", fd, std::strerror(errno));
   return false;
 }

@@ -109,6 +109,7 @@ class Connections {
 
   // recovery.cc
   void ApplyNote();
+  static bool IsPossible(const Progress& progress);
   bool IsSound(const Progress& progress);
   void RetryHeld(int fd, bool was_stuck);
   void AdoptStrays();

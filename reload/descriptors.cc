@@ -53,13 +53,19 @@ bool Contains(const std::vector<int>& fds, int fd) {
 
 }  // namespace
 
-std::vector<int> OpenDescriptors() {
+std::vector<int> OpenDescriptors(int limit) {
   std::vector<int> fds;
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/proc/self/fd"), closedir);
-  if (!directory) return fds;
+  if (!directory) {  // none is left to read the list by: each is asked for
+    for (int fd = 0; fd < limit; ++fd) {
+      if (fcntl(fd, F_GETFD) != -1) fds.push_back(fd);
+    }
+    return fds;
+  }
   while (const dirent* entry = readdir(directory.get())) {
     const int fd = std::atoi(entry->d_name);
-    if (entry->d_name[0] != '.' && fd != dirfd(directory.get())) fds.push_back(fd);
+    const bool own = entry->d_name[0] == '.' || fd == dirfd(directory.get());
+    if (!own && fd < limit) fds.push_back(fd);
   }
   return fds;
 }
@@ -77,13 +83,12 @@ bool IsConnection(const Slot& slot, int fd) {
                      [&](const sockaddr_storage& own) { return IsSameService(address, own); });
 }
 
-Leftovers::Leftovers(Slot& slot) : slot_(slot), keepers_(OpenDescriptors()) {}
+Leftovers::Leftovers(Slot& slot) : slot_(slot), keepers_(OpenDescriptors(slot.table.Capacity())) {}
 
 void Leftovers::Mark(const std::vector<int>& own) {
   marked_.clear();
-  for (const int fd : OpenDescriptors()) {
-    const bool listed =
-        fd < slot_.table.Capacity() && slot_.table.At(fd).Get().state != State::kFree;
+  for (const int fd : OpenDescriptors(slot_.table.Capacity())) {
+    const bool listed = slot_.table.At(fd).Get().state != State::kFree;
     if (listed || Contains(keepers_, fd) || Contains(own, fd) || ArrivesInInbox(fd) ||
         IsConnection(slot_, fd)) {
       continue;

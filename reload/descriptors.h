@@ -7,8 +7,8 @@
 
 namespace graceful {
 
-// What this process has open, from /proc/self/fd, in no order.
-std::vector<int> OpenDescriptors();
+// What this process has open below `limit`, in no order.
+std::vector<int> OpenDescriptors(int limit);
 
 // Whether it is a stream socket that was accepted by this slot's listeners, or by their like.
 bool IsConnection(const Slot& slot, int fd);

@@ -344,6 +344,7 @@ class Keeper {
     Count(slot_.status.deaths);
     slot_.status.worker = 0;
     slot_.table.Interrupt() = false;
+    slot_.table.Draining() = finish_ == "drain";
     orphaned_ = true;
     const bool progressed = slot_.status.answered != answered_before_;
     failures_ = progressed ? 0 : failures_ + 1;

@@ -1,9 +1,11 @@
 // How connections travel from a slot that is given up to the others (connections.h).
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +30,13 @@ UniqueFd MakeByteFile(std::string_view unanswered, std::string_view unwritten) {
     }
   }
   return file;
+}
+
+// Whether `fd` is such a file. It can't be sealed, which tells it from the handler's image.
+bool IsByteFile(int fd, size_t size) {
+  struct stat status;
+  return fcntl(fd, F_GET_SEALS) == F_SEAL_SEAL && fstat(fd, &status) == 0 &&
+         static_cast<size_t>(status.st_size) == size;
 }
 
 bool WaitToSend(int inbox, uint32_t deadline) {
@@ -117,16 +126,21 @@ bool Connections::ReceiveParcel() {
   return true;
 }
 
-// Also a successor's first step when its predecessor died in here: it may be done twice.
+// Also a successor's first step when its predecessor died in here: it may be done twice, and the
+// note may have been written over. So nothing in it is believed, and no pointer of it followed.
 void Connections::UnpackParcel() {
   InboxNote& note = slot_.table.Inbox();
   int fds[2] = {-1, -1};
-  if (const cmsghdr* rights = CMSG_FIRSTHDR(&note.message.msg_hdr)) {
-    const size_t size = std::min<size_t>(rights->cmsg_len - CMSG_LEN(0), sizeof fds);
-    std::memcpy(fds, CMSG_DATA(rights), size);
+  cmsghdr rights;
+  std::memcpy(&rights, note.control, sizeof rights);
+  if (note.message.msg_hdr.msg_controllen > sizeof rights && rights.cmsg_len > CMSG_LEN(0) &&
+      rights.cmsg_level == SOL_SOCKET && rights.cmsg_type == SCM_RIGHTS) {
+    const size_t size = std::min<size_t>(rights.cmsg_len - CMSG_LEN(0), sizeof fds);
+    std::memcpy(fds, note.control + CMSG_LEN(0), size);
   }
   const int fd = fds[0];
-  UniqueFd bytes(fds[1]);
+  const size_t size = size_t{note.parcel.unanswered} + note.parcel.unwritten;
+  const UniqueFd bytes(IsByteFile(fds[1], size) ? fds[1] : -1);
   const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(slot_, fd);
   if (arrived && At(fd).Get().state == State::kFree) {
     Progress progress = note.parcel.progress;
@@ -145,8 +159,10 @@ void Connections::UnpackParcel() {
     };
     unpack(progress.in, progress.in_end, 0);
     unpack(progress.out, progress.out_end, progress.in_end);
-    if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
+    whole = whole && IsPossible(progress) && progress.state != State::kHeld &&
+            progress.state != State::kFree;
     if (whole) {
+      if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
       Add(fd, progress);
     } else {
       Pool().Free(progress.in);

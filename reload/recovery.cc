@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "reload/connections.h"
 #include "reload/descriptors.h"
 
@@ -16,9 +18,19 @@ namespace {
 // A request that was in the hands of so many workers when they died is not given to another.
 constexpr int kDeathsPerRequest = 2;
 
+// A byte that was written over may be neither false nor true.
+bool IsBool(const bool& value) {
+  unsigned char byte;
+  std::memcpy(&byte, &value, 1);
+  return byte <= 1;
+}
+
 }  // namespace
 
 void Connections::Recover(bool was_stuck) {
+  for (const int fd : OpenDescriptors(slot_.table.Capacity())) {
+    if (IsConnection(slot_, fd)) slot_.table.RaiseHighWater(fd);
+  }
   ApplyNote();
   Pool().Clear();
   uint32_t open = 0;
@@ -41,10 +53,8 @@ void Connections::Recover(bool was_stuck) {
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     const Progress progress = At(fd).Get();
     if (progress.state == State::kFree) continue;
-    // Whether or not it was in the epoll yet, and for what: now it is, for reading.
-    if (!Watch(EPOLL_CTL_MOD, fd, progress.waits_to_write)) {
-      Watch(EPOLL_CTL_ADD, fd, progress.waits_to_write);
-    }
+    // Whether or not it was in the epoll yet, and for what: now it is.
+    Watch(EPOLL_CTL_ADD, fd, progress.waits_to_write);
     if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
     if (progress.state == State::kHeld) RetryHeld(fd, was_stuck);
     const State state = At(fd).Get().state;
@@ -57,7 +67,7 @@ void Connections::ApplyNote() {
   IoNote& note = slot_.table.Note();
   const IoNote::Kind kind = note.kind.load(std::memory_order_acquire);
   note.kind = IoNote::Kind::kNone;
-  if (kind == IoNote::Kind::kNone || note.fd < 0 || note.fd >= slot_.table.Capacity()) return;
+  if (kind == IoNote::Kind::kNone || !IsConnection(slot_, note.fd)) return;
   Record& record = At(note.fd);
   if (record.Version() != note.version) return;  // the dead worker had done it itself
   Progress progress = record.Get();
@@ -70,12 +80,37 @@ void Connections::ApplyNote() {
     case IoNote::Kind::kSend:
       progress.out_begin += size;
       break;
-    case IoNote::Kind::kGiveAway:
-      return Forget(note.fd);
+    case IoNote::Kind::kGiveAway:  // another slot has it now; its pages go with Clear()
+      epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_DEL, note.fd, nullptr);
+      close(note.fd);
+      progress = {};
+      break;
     case IoNote::Kind::kNone:
       return;
   }
   record.Commit(progress);
+}
+
+// Whether a connection can be in such a state at all. What its buffers say is another question.
+bool Connections::IsPossible(const Progress& progress) {
+  if (!IsBool(progress.close_after) || !IsBool(progress.continue_sent) ||
+      !IsBool(progress.waits_to_write)) {
+    return false;
+  }
+  // Only an answer is waited for with writability; else the epoll would never be silent.
+  if (progress.waits_to_write && progress.state != State::kAnswering) return false;
+  switch (progress.state) {
+    case State::kFree:
+    case State::kResting:
+      return true;
+    case State::kHeld:
+      return static_cast<bool>(progress.in);
+    case State::kAnswering:
+      return static_cast<bool>(progress.out);
+    case State::kLingering:
+      return !progress.in && !progress.out && progress.deadline != 0;
+  }
+  return false;
 }
 
 // Takes the record's buffers in the pool; false when what it says can't be.
@@ -84,7 +119,7 @@ bool Connections::IsSound(const Progress& progress) {
     if (!extent) return begin == 0 && end == 0;
     return begin <= end && end <= BufferPool::Capacity(extent) && Pool().Take(extent);
   };
-  if (progress.state > State::kLingering) return false;
+  if (!IsPossible(progress)) return false;
   if (!fits(progress.in, progress.in_begin, progress.in_end)) return false;
   if (fits(progress.out, progress.out_begin, progress.out_end)) return true;
   Pool().Free(progress.in);
@@ -95,7 +130,7 @@ bool Connections::IsSound(const Progress& progress) {
 // is not what kills or blocks the workers; else answered, so that the client knows.
 void Connections::RetryHeld(int fd, bool was_stuck) {
   Progress progress = At(fd).Get();
-  ++progress.deaths;
+  if (progress.deaths < kDeathsPerRequest) ++progress.deaths;
   RequestParser parser(limits_);
   if (parser.Parse(slot_.table.Unanswered(progress)) != RequestParser::Outcome::kComplete) {
     return Close(fd, /*by_peer=*/false);
@@ -127,9 +162,8 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
 
 // Connections that were accepted and not yet written down: in the descriptor table only.
 void Connections::AdoptStrays() {
-  for (const int fd : OpenDescriptors()) {
-    if (fd < slot_.table.Capacity() && At(fd).Get().state == State::kFree &&
-        IsConnection(slot_, fd)) {
+  for (const int fd : OpenDescriptors(slot_.table.Capacity())) {
+    if (At(fd).Get().state == State::kFree && IsConnection(slot_, fd)) {
       Add(fd, {.state = State::kResting});
     }
   }

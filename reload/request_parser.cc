@@ -100,13 +100,12 @@ class RequestParser::Grammar {
       if (refusal_.status == 0) refusal_ = MakeRefusal(error);
       return Outcome::kBad;
     }
-    if (beast_->is_done()) return Outcome::kComplete;
     // Chunk headers and extensions count against no limit of Beast's.
     if (HeaderDone() && consumed_ > header_size_ + 2 * size_t{limits_.body_bytes} + 4096) {
       refusal_ = {413, "the chunks are too large"};
       return Outcome::kBad;
     }
-    return Outcome::kNeedMore;
+    return beast_->is_done() ? Outcome::kComplete : Outcome::kNeedMore;
   }
 
   bool HeaderDone() const { return header_size_ != 0; }

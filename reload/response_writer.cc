@@ -26,9 +26,11 @@ bool IsToken(std::string_view text) {
   return true;
 }
 
+// No control character but the tab (RFC 9110, 5.5): a line end would begin another header, and what
+// a client makes of the others is not known.
 bool IsFieldValue(std::string_view text) {
   for (const char c : text) {
-    if (c == '\r' || c == '\n' || c == '\0') return false;
+    if ((c >= '\0' && c < ' ' && c != '\t') || c == '\x7f') return false;
   }
   return true;
 }
@@ -43,7 +45,7 @@ bool BelongsToServer(const std::string& name) {
 void CheckHeader(const std::string& name, const std::string& value) {
   if (!IsToken(name)) throw std::invalid_argument("header name '" + name + "' is not a token");
   if (!IsFieldValue(value)) {
-    throw std::invalid_argument("the value of header " + name + " has a line end in it");
+    throw std::invalid_argument("the value of header " + name + " has a control character in it");
   }
   if (BelongsToServer(name)) {
     throw std::invalid_argument("header " + name + " is the server's to set");
@@ -73,7 +75,7 @@ const std::string& ResponseWriter::Head(const Response& response, Framing framin
   head_.append("\r\nDate: ").append(Date()).append("\r\n");
   if (!response.content_type.empty()) {
     if (!IsFieldValue(response.content_type)) {
-      throw std::invalid_argument("the content type has a line end in it");
+      throw std::invalid_argument("the content type has a control character in it");
     }
     head_.append("Content-Type: ").append(response.content_type).append("\r\n");
   }
