@@ -88,7 +88,12 @@ bool Channel::Send(const Message& message) const {
 }
 
 std::optional<Message> Channel::Receive() const {
-  std::string text(kMaxBytes, '\0');
+  // No more memory than the message needs: a keeper, which lives as long as the server, keeps it.
+  const ssize_t waiting =
+      RetryInterrupted([&] { return recv(socket_.Get(), nullptr, 0, MSG_PEEK | MSG_TRUNC); });
+  if (waiting == 0 || (waiting == -1 && errno == ECONNRESET)) return std::nullopt;
+  Check(waiting, "recv");
+  std::string text(std::min(static_cast<size_t>(waiting), kMaxBytes), '\0');
   iovec vector = {text.data(), text.size()};
   std::vector<char> control(CMSG_SPACE(kMaxFds * sizeof(int)));
   msghdr header = {};

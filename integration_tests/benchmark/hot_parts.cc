@@ -1,15 +1,24 @@
 // What the parts of a request cost, one by one (Google Benchmark; --help prints its options).
 
 #include <benchmark/benchmark.h>
-#include <sys/mman.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "reload/buffer_pool.h"
 #include "reload/connection_table.h"
+#include "reload/connections.h"
+#include "reload/log.h"
 #include "reload/request_parser.h"
 #include "reload/response_writer.h"
+#include "reload/settings.h"
+#include "reload/slot.h"
 #include "signals/check.h"
 #include "signals/unique_fd.h"
 
@@ -127,6 +136,88 @@ void SendmmsgAndRecvmmsg(benchmark::State& state) {
   }
 }
 BENCHMARK(SendmmsgAndRecvmmsg);
+
+// A client and a listening socket in one process: what a whole request costs both sides together.
+class Loopback {
+ public:
+  Loopback() {
+    listener_.Reset(Check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    const int on = 1;
+    Check(setsockopt(listener_.Get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "setsockopt");
+    Check(bind(listener_.Get(), generic, size), "bind");
+    Check(listen(listener_.Get(), 1), "listen");
+    Check(getsockname(listener_.Get(), generic, &size), "getsockname");
+    client_.Reset(Check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+    Check(connect(client_.Get(), generic, size), "connect");
+  }
+
+  UniqueFd TakeListener() { return std::move(listener_); }
+  void Ask() { send(client_.Get(), kShortRequest.data(), kShortRequest.size(), MSG_NOSIGNAL); }
+  ssize_t ReadAnswer() { return recv(client_.Get(), bytes_, sizeof bytes_, 0); }
+
+ private:
+  UniqueFd listener_;
+  UniqueFd client_;
+  char bytes_[4096];
+};
+
+int WaitForOne(int epoll) {
+  epoll_event event;
+  Check(epoll_wait(epoll, &event, 1, 1000), "epoll_wait");
+  return FdOf(event.data.u64);
+}
+
+// As bare_loop.cc does it.
+void WholeRequestBare(benchmark::State& state) {
+  Loopback loopback;
+  const UniqueFd listener = loopback.TakeListener();
+  const UniqueFd socket(Check(accept4(listener.Get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+  const UniqueFd epoll(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+  epoll_event event = {EPOLLIN, {.u64 = static_cast<uint64_t>(socket.Get())}};
+  Check(epoll_ctl(epoll.Get(), EPOLL_CTL_ADD, socket.Get(), &event), "epoll_ctl");
+  const std::string response(122, 'x');
+  char request[4096];
+  for (auto _ : state) {
+    loopback.Ask();
+    const int fd = WaitForOne(epoll.Get());
+    recv(fd, request, sizeof request, MSG_DONTWAIT);
+    send(fd, response.data(), response.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (loopback.ReadAnswer() <= 0) return state.SkipWithError("no answer");
+  }
+}
+BENCHMARK(WholeRequestBare);
+
+// As a worker does it (connections.cc), with a handler that answers "hello".
+void WholeRequest(benchmark::State& state) {
+  Loopback loopback;
+  const NoWorker worker;
+  const Settings settings;
+  const Log log(STDERR_FILENO, "benchmark");
+  SlotStatus status = {};
+  Slot slot{0,     UniqueFd(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+            {},    {},
+            {},    ConnectionTable(1024, 64 * 1024 * 1024),
+            status};
+  slot.listeners.push_back(loopback.TakeListener());
+  const int listener = slot.listeners[0].Get();
+  Check(fcntl(listener, F_SETFL, O_NONBLOCK), "fcntl");
+  Connections connections(
+      slot, settings, worker, [](const Request&, Response& response) { response.body = "hello\n"; },
+      log);
+  connections.Accept(listener);
+  for (auto _ : state) {
+    loopback.Ask();
+    const int fd = WaitForOne(slot.epoll.Get());
+    connections.OnReady(fd);
+    if (loopback.ReadAnswer() <= 0) return state.SkipWithError("no answer");
+  }
+}
+BENCHMARK(WholeRequest);
 
 }  // namespace
 }  // namespace graceful

@@ -14,9 +14,12 @@ Progress = Callable[[str], None]
 
 
 def run_wrk(contestant: Contestant, connections: int, seconds: float) -> dict[str, float]:
-    """One turn of wrk. wrk counts whole seconds only, so a shorter turn is ended with SIGINT."""
+    """One turn of wrk, with two threads: with one it is wrk that is the limit.
+
+    wrk counts whole seconds only, so a shorter turn is ended with SIGINT.
+    """
     whole = max(1, round(seconds))
-    command = [servers.find_wrk(), "--threads", "1", "--connections", str(connections)]
+    command = [servers.find_wrk(), "--threads", "2", "--connections", str(connections)]
     command += ["--duration", f"{whole}s", "--latency"]
     command += ["--script", str(runfile("integration_tests/benchmark/report.lua")), contestant.url]
     before = contestant.cpu_ns()
