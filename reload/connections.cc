@@ -388,7 +388,7 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
 
 const std::string& Connections::HandlerFailed(std::string_view request, const char* why,
                                               ResponseWriter::Framing framing) {
-  log_.Line("the handler failed at '{}': {}", request.substr(0, request.find('\r')), why);
+  log_.Error("the handler failed at '{}': {}", request.substr(0, request.find('\r')), why);
   Count(slot_.status.failed);
   response_ = PlainResponse(500, "the handler failed");
   return writer_.Head(response_, framing);

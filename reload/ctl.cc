@@ -78,6 +78,10 @@ void PrintTable(const nlohmann::json& status) {
   if (!status["last"].get<std::string>().empty()) {
     fmt::print("last: {}\n", status["last"].get<std::string>());
   }
+  if (const auto lost = status["log"]["lost_lines"].get<uint64_t>(); lost > 0) {
+    fmt::print("log: {} lines could not be written to {}\n", lost,
+               status["log"]["file"].get<std::string>());
+  }
   constexpr const char* kColumns[] = {"slot",        "keeper",          "worker",  "generation",
                                       "connections", "answered",        "refused", "failed",
                                       "deaths",      "closed_by_server"};
@@ -117,6 +121,8 @@ int Run(int argc, char** argv) {
   status->add_flag("--json", options.json, "all of it, for programs");
   const CLI::App* reload =
       app.add_subcommand("reload", "replace the workers one after another with new code");
+  const CLI::App* reopen =
+      app.add_subcommand("reopen", "open the log file again, after it was renamed");
   const CLI::App* stop = app.add_subcommand("stop", "finish every request, then end");
   try {
     app.parse(argc, argv);
@@ -124,6 +130,7 @@ int Run(int argc, char** argv) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kUsage;
   }
   if (reload->parsed()) return PrintOutcome(Command(options, "reload"));
+  if (reopen->parsed()) return PrintOutcome(Command(options, "reopen"));
   if (stop->parsed()) return PrintOutcome(Command(options, "stop"));
   return PrintStatus(options);
 }

@@ -1,5 +1,6 @@
 #include "reload/keeper.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sched.h>
@@ -18,7 +19,9 @@
 #include <string>
 
 #include "reload/descriptors.h"
+#include "reload/log_file.h"
 #include "reload/master_signals.h"
+#include "reload/output.h"
 #include "reload/stack_trace.h"
 #include "reload/worker.h"
 #include "signals/check.h"
@@ -117,11 +120,14 @@ class Keeper {
         master_(std::move(start.channel)),
         log_(std::move(start.log)),
         worker_log_(log_.As("worker " + std::to_string(slot_.number))),
+        output_log_(log_.As("output " + std::to_string(slot_.number))),
+        output_(output_log_),
         signals_({SIGCHLD}),
         events_(MakeEpoll()) {
     slot_.service = AddressesOf(slot_.listeners);
     WatchFor(events_.Get(), master_.Get(), master_.Get());
     WatchFor(events_.Get(), signals_.Get(), signals_.Get());
+    WatchFor(events_.Get(), output_.Get(), output_.Get());
   }
 
   // Until the slot was drained or given away.
@@ -133,6 +139,8 @@ class Keeper {
       if (count == 1) OnEvent(static_cast<int>(event.data.u64));
       OnTime();
     }
+    output_.Read();
+    output_.End();
   }
 
  private:
@@ -141,6 +149,7 @@ class Keeper {
   void OnEvent(int fd) {
     if (fd == master_.Get()) return OnMasterMessage();
     if (fd == signals_.Get()) return OnChildrenEnded();
+    if (fd == output_.Get()) return output_.Read();
     const auto child = std::find_if(children_.begin(), children_.end(),
                                     [fd](const Child& c) { return c.channel.Get() == fd; });
     if (child != children_.end()) OnWorkerMessage(*child);
@@ -151,7 +160,7 @@ class Keeper {
   void OnMasterMessage() {
     std::optional<Message> message = master_.Receive();
     if (!message) {
-      log_.Line("the master has gone: finishing the requests, then stopping");
+      log_.Warning("the master has gone: finishing the requests, then stopping");
       epoll_ctl(events_.Get(), EPOLL_CTL_DEL, master_.Get(), nullptr);
       return Finish("drain", {});
     }
@@ -165,6 +174,9 @@ class Keeper {
       Finish("drain", {});
     } else if (message->what == "give") {
       Finish("give", std::move(message->fds));
+    } else if (message->what == "reopen") {
+      if (!message->fds.empty()) Redirect(log_.Fd(), message->fds[0]);
+      master_.Send({.what = "reopened"});
     }
   }
 
@@ -214,7 +226,8 @@ class Keeper {
       if (Child* successor = Find(Phase::kReady)) return GiveSlotTo(*successor);
       if (!Find(Phase::kStarting)) Start(current_);  // the successor died after it was ready
     } else if (message->what == "drained" || message->what == "given") {
-      if (message->number > 0) log_.Line("{} connections could not be passed on", message->number);
+      if (message->number > 0)
+        log_.Warning("{} connections could not be passed on", message->number);
       ended_ = true;
       Left(child);
     } else if (message->what == "tired" && !Busy()) {
@@ -287,6 +300,8 @@ class Keeper {
     while (signals_.Read()) {
     }
     for (const Ended& ended : ReapChildren()) {
+      output_.Read();
+      output_.Ended(ended.pid);
       const auto child = std::find_if(children_.begin(), children_.end(),
                                       [&](const Child& c) { return c.pid == ended.pid; });
       if (ended.pid == stack_trace_) OnStackTraced();
@@ -330,7 +345,8 @@ class Keeper {
   void OnEnded(Child& child, const Ended& ended) {
     switch (child.phase) {
       case Phase::kLeaving:
-        if (!ended.Cleanly()) log_.Line("worker {} {} when it left", child.pid, ended.Describe());
+        if (!ended.Cleanly())
+          log_.Warning("worker {} {} when it left", child.pid, ended.Describe());
         return FinishedIfAllGone();
       case Phase::kHolding:
         return OnHolderDied(child, ended);
@@ -349,7 +365,7 @@ class Keeper {
     const bool progressed = slot_.status.answered != answered_before_;
     failures_ = progressed ? 0 : failures_ + 1;
     const uint32_t pause = failures_ < 2 ? 0 : Backoff(failures_ - 2);
-    log_.Line(
+    log_.Warning(
         "worker {} {}; {} connections wait for the next{}", child.pid, ended.Describe(),
         slot_.status.connections.load(),
         pause == 0 ? "" : ", in " + std::to_string(pause) + " ms: workers die one after another");
@@ -370,7 +386,7 @@ class Keeper {
   }
 
   void CouldNotStart(const std::string& reason) {
-    if (finish_.empty()) log_.Line("a new worker could not start: {}", reason);
+    if (finish_.empty()) log_.Error("a new worker could not start: {}", reason);
     if (reloading_) {
       reloading_ = false;
       master_.Send({.what = "failed", .text = reason});
@@ -428,8 +444,8 @@ class Keeper {
     if (respawn_at_ != 0 && Passed(respawn_at_, now)) Start(current_);
     for (Child& child : children_) {
       if (child.deadline <= kKilledForTime || !Passed(child.deadline, now)) continue;
-      log_.Line("worker {} did not {} in time: killing it", child.pid,
-                child.phase == Phase::kStarting ? "become ready" : "finish");
+      log_.Warning("worker {} did not {} in time: killing it", child.pid,
+                   child.phase == Phase::kStarting ? "become ready" : "finish");
       child.deadline = kKilledForTime;
       Kill(child);
     }
@@ -461,8 +477,8 @@ class Keeper {
   // Its stack first, if there is a program that can show it; then it is killed.
   void OnStuck(Child& holder) {
     was_stuck_ = true;
-    log_.Line("worker {} has run '{}' for more than worker_timeout, {} s: killing it", holder.pid,
-              slot_.table.HeldRequestLine(), holder.code->settings.worker_timeout);
+    log_.Error("worker {} has run '{}' for more than worker_timeout, {} s: killing it", holder.pid,
+               slot_.table.HeldRequestLine(), holder.code->settings.worker_timeout);
     stack_trace_ = StartStackTrace(holder.pid, log_);
     if (stack_trace_ == 0) return Kill(holder);
     holder.deadline = In(kStackTraceMs);
@@ -493,6 +509,8 @@ class Keeper {
   Channel master_;
   Log log_;
   Log worker_log_;
+  Log output_log_;
+  Output output_;  // what handlers print
   SignalFd signals_;
   UniqueFd events_;
   Children children_;
@@ -518,13 +536,17 @@ class Keeper {
 void RunKeeper(KeeperStart start) {
   const Log log = start.log;
   try {
+    // Descriptors 1 and 2 are for what handlers print; the log gets a number of its own.
+    const UniqueFd log_fd(
+        Check(fcntl(log.Fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1), "fcntl F_DUPFD_CLOEXEC"));
+    start.log = log.On(log_fd.Get());
     LeaveSignalsToMaster();
     prctl(PR_SET_NAME, ("keeper " + std::to_string(start.number)).c_str());
     Keeper keeper(std::move(start));
     keeper.Run();
     std::_Exit(0);
   } catch (const std::exception& error) {
-    log.Line("cannot go on: {}", error.what());
+    log.Error("cannot go on: {}", error.what());
     std::_Exit(1);
   }
 }

@@ -2,35 +2,96 @@
 #define GRACEFUL_RELOAD_LOG_H_
 
 #include <fmt/format.h>
+#include <sys/types.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace graceful {
 
-// Writes one line an event: time, role, pid, text. A line is one write(2) to a descriptor opened
-// with O_APPEND (or a terminal, or a pipe), so the lines of many processes don't mix.
+enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
+
+enum class LogFormat : uint8_t {
+  kText,     // 2026-11-24T03:46:44.123+00:00 info    keeper 0       4102  worker 4105 serves
+  kJson,     // {"time":"...","level":"info","role":"keeper 0","pid":4102,"text":"..."}
+  kJournal,  // <6>keeper 0       4102  worker 4105 serves: systemd's journal adds the time
+};
+
+// What could not be written, in memory that all processes of a server share.
+struct LogStatus {
+  std::atomic<uint64_t> lost;   // lines
+  std::atomic<uint64_t> told;   // of them, those that a later line has spoken of
+  std::atomic<int> last_error;  // errno
+  std::atomic<bool> torn;       // the file ends in half a line
+};
+
+// Writes one line an event. A line is one write(2) to a descriptor opened with O_APPEND (or a
+// terminal, a pipe, the journal), so the lines of many processes don't mix.
+//
+// What can't be written (a full disk) is counted and stops nobody; the first line that can be
+// written again is preceded by one that says how many are missing.
 class Log {
  public:
+  struct Style {
+    Level level = Level::kInfo;  // lines of lower levels are left out
+    LogFormat format = LogFormat::kText;
+  };
+
   // `role`: "master", "keeper 0", "worker 0". The descriptor is not owned.
-  Log(int fd, std::string role) : fd_(fd), role_(std::move(role)) {}
+  Log(int fd, std::string role, Style style);
+  Log(int fd, std::string role);  // text, from kInfo on
 
   template <typename... Arguments>
+  void Debug(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    Add(Level::kDebug, format, std::forward<Arguments>(arguments)...);
+  }
+  template <typename... Arguments>
   void Line(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
-    Write(fmt::format(format, std::forward<Arguments>(arguments)...));
+    Add(Level::kInfo, format, std::forward<Arguments>(arguments)...);
+  }
+  template <typename... Arguments>
+  void Warning(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    Add(Level::kWarning, format, std::forward<Arguments>(arguments)...);
+  }
+  template <typename... Arguments>
+  void Error(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    Add(Level::kError, format, std::forward<Arguments>(arguments)...);
   }
 
-  // The same log under another role, for a child.
-  Log As(std::string role) const { return Log(fd_, std::move(role)); }
+  // A line that another process said, whatever the level.
+  void Said(pid_t pid, std::string_view text) const;
+
+  // The same log under another role, for a child; and on another descriptor.
+  Log As(std::string role) const;
+  Log On(int fd) const;
 
   int Fd() const { return fd_; }
+  const LogStatus& Status() const { return *status_; }
 
  private:
-  void Write(std::string_view text) const;
+  template <typename... Arguments>
+  void Add(Level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    if (level < style_.level) return;
+    fmt::memory_buffer text;
+    fmt::format_to(std::back_inserter(text), format, std::forward<Arguments>(arguments)...);
+    Write(level, getpid(), {text.data(), text.size()});
+  }
+
+  void Write(Level level, pid_t pid, std::string_view text) const;
+  void Append(fmt::memory_buffer& line, Level level, pid_t pid, std::string_view text) const;
 
   int fd_;
   std::string role_;
+  Style style_;
+  LogStatus* status_;  // never unmapped: there is one log in a process's life
 };
+
+// Whether the descriptor leads to systemd's journal, which takes a priority before each line
+// (sd-daemon(3)) and knows the time (systemd.exec(5), $JOURNAL_STREAM).
+bool IsJournal(int fd);
 
 }  // namespace graceful
 

@@ -19,6 +19,7 @@
 
 #include "reload/handler_image.h"
 #include "reload/keeper.h"
+#include "reload/log_file.h"
 #include "reload/master_signals.h"
 #include "signals/check.h"
 #include "signals/signal_names.h"
@@ -132,6 +133,7 @@ Master::Master(Settings settings, std::vector<std::string> arguments,
       arguments_(std::move(arguments)),
       directory_(std::move(directory)),
       log_(std::move(log)),
+      log_path_(HasLogFile(settings_) ? settings_.log_file : ""),
       has_terminal_(HasTerminal()),
       started_(ClockMs()),
       signals_(ReadMasterSignals()),
@@ -140,7 +142,7 @@ Master::Master(Settings settings, std::vector<std::string> arguments,
       control_(ControlPath(settings_, listeners_.Port())),
       statuses_(MapStatuses()) {
   RaiseDescriptorLimit();
-  IgnoreUntilExec({SIGPIPE});
+  IgnoreUntilExec({SIGPIPE, SIGXFSZ});
   Watch(events_, signals_.Get());
   Watch(events_, control_.Get());
 }
@@ -200,6 +202,8 @@ void Master::OnSignal(int number) {
     Ask(Kind::kGrow);
   } else if (number == SIGTTOU) {
     Ask(Kind::kShrink);
+  } else if (number == SIGRTMIN) {
+    Reopen();
   }
 }
 
@@ -221,13 +225,14 @@ void Master::OnKeeperEnded(Seat& seat, const Ended& ended) {
   Unwatch(events_, seat.channel.Get());
   seat.channel = Channel();
   statuses_[seat.number].worker = 0;
+  if (reopening_.erase(seat.number) > 0) ReopenedIfAll();
   if (seat.leaving) {
-    if (!ended.Cleanly()) log_.Line("keeper {} {}", seat.number, ended.Describe());
+    if (!ended.Cleanly()) log_.Warning("keeper {} {}", seat.number, ended.Describe());
     const int number = seat.number;
     if (!stopping_) seats_.pop_back();
     return SlotDone(number);
   }
-  log_.Line("keeper {} {}: its connections are lost", seat.number, ended.Describe());
+  log_.Error("keeper {} {}: its connections are lost", seat.number, ended.Describe());
   statuses_[seat.number].connections = 0;
   const bool young = !Passed(seat.started + kKeeperPauseMs, ClockMs());
   seat.start_at = std::max(1u, ClockMs() + (young ? kKeeperPauseMs : 0));
@@ -241,6 +246,7 @@ void Master::OnKeeperMessage(Seat& seat) {
   if (!message) return Unwatch(events_, seat.channel.Get());  // SIGCHLD comes, too
   if (message->what == "replaced") SlotDone(seat.number);
   if (message->what == "failed") SlotFailed(seat.number, message->text);
+  if (message->what == "reopened" && reopening_.erase(seat.number) > 0) ReopenedIfAll();
 }
 
 void Master::OnControlClient() {
@@ -257,7 +263,7 @@ void Master::OnCommand(int fd) {
   try {
     message = client.Receive();
   } catch (const std::exception& error) {
-    log_.Line("control socket: {}", error.what());
+    log_.Warning("control socket: {}", error.what());
   }
   if (!message) return;
   if (message->what == "status") {
@@ -265,6 +271,9 @@ void Master::OnCommand(int fd) {
   } else if (message->what == "reload") {
     log_.Line("ctl reload");
     Ask(Kind::kReload, std::move(client));
+  } else if (message->what == "reopen") {
+    log_.Line("ctl reopen");
+    Reopen(std::move(client));
   } else if (message->what == "stop") {
     log_.Line("ctl stop");
     Ask(Kind::kStop, std::move(client));
@@ -523,7 +532,11 @@ void Master::Finish(bool ok, const std::string& text) {
   }
   last_outcome_ = (ok ? "" : "failed: ") + text;
   if (!stopping_) manager_.Ready(last_outcome_);
-  log_.Line("{}", job.kind == Kind::kStart ? text : last_outcome_);
+  if (ok) {
+    log_.Line("{}", text);
+  } else {
+    log_.Error("{}", last_outcome_);
+  }
   for (const Channel& asker : job.askers) {
     asker.Send({.what = ok ? "ok" : "error", .text = text});
   }
@@ -552,7 +565,7 @@ std::string Master::Outcome() const {
 Settings Master::ReadConfigurationAgain() {
   Settings settings = ReadSettings(arguments_, directory_);
   const std::string names = NeedRestart(settings_, settings);
-  if (!names.empty()) log_.Line("changed, but needs a restart: {}", names);
+  if (!names.empty()) log_.Warning("changed, but needs a restart: {}", names);
   return settings;
 }
 
@@ -601,7 +614,7 @@ void Master::BecomeKeeper(Seat& seat, Channel channel) {
     DropPrivileges(settings_);
     RunKeeper(std::move(start));
   } catch (const std::exception& error) {
-    log_.Line("keeper {} cannot start: {}", seat.number, error.what());
+    log_.Error("keeper {} cannot start: {}", seat.number, error.what());
     _exit(1);
   }
 }
@@ -647,7 +660,7 @@ void Master::OnTime() {
   }
   if (manager_.NextSign() != 0 && Passed(manager_.NextSign(), now)) manager_.StillAlive();
   if (stop_by_ != 0 && Passed(stop_by_, now)) {
-    log_.Line("max_wait_time is over: killing what is left");
+    log_.Warning("max_wait_time is over: killing what is left");
     KillAll();
     if (job_) Finish(true, "");
   }

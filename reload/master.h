@@ -29,6 +29,7 @@ namespace graceful {
 //   SIGQUIT           stop now
 //   SIGUSR1           replace the workers, one slot after another
 //   SIGTTIN, SIGTTOU  one slot more, one fewer
+//   SIGRTMIN          open the log file again, after a rotation
 //   SIGHUP            with a terminal: as SIGTERM; without: read the configuration and reload
 //
 // One job at a time; the others wait. What ctl asks for are the same jobs, with an answer.
@@ -118,10 +119,16 @@ class Master {
   std::string Outcome() const;
   std::string StatusJson() const;
 
+  // reopen.cc
+  void Reopen(Channel asker = Channel());
+  void RedirectLog();
+  void ReopenedIfAll();
+
   Settings settings_;
   const std::vector<std::string> arguments_;
   const std::filesystem::path directory_;
   const Log log_;
+  const std::string log_path_;  // empty: standard error
   const bool has_terminal_;
   const uint32_t started_;
   ServiceManager manager_;
@@ -142,6 +149,8 @@ class Master {
   std::optional<Job> job_;
   std::deque<Job> queue_;
   std::string last_outcome_;
+  std::set<int> reopening_;  // slots that have not opened the log again yet
+  std::vector<Channel> reopen_askers_;
   bool stopping_ = false;
   uint32_t stop_by_ = 0;
   std::optional<int> exit_status_;

@@ -11,8 +11,8 @@ SignalFd ReadMasterSignals() {
 
 void LeaveSignalsToMaster() {
   RestoreSignals();
-  IgnoreUntilExec(
-      {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGRTMIN, SIGPIPE});
+  IgnoreUntilExec({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGRTMIN,
+                   SIGPIPE, SIGXFSZ});
 }
 
 }  // namespace graceful

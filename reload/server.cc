@@ -1,6 +1,5 @@
 // The server: `bazel run //reload:server`, and `--help` for its settings.
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "daemon_methods/double_fork/daemonize.h"
 #include "daemon_methods/pid_file.h"
 #include "reload/log.h"
+#include "reload/log_file.h"
 #include "reload/master.h"
 #include "reload/settings.h"
 #include "signals/check.h"
@@ -25,11 +25,8 @@ namespace {
 constexpr int kFailure = 1;
 constexpr int kUsage = 2;
 
-graceful::UniqueFd OpenLog(const std::string& path) {
-  if (path.empty()) return {};
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
-  return graceful::UniqueFd(
-      graceful::Check(open(path.c_str(), kFlags, 0640), "open log_file", path));
+graceful::Log MakeLog(const graceful::Settings& settings, int fd) {
+  return graceful::Log(fd, "master", graceful::LogStyle(settings, fd));
 }
 
 std::optional<graceful::PidFile> AcquirePidFile(const graceful::Settings& settings) {
@@ -39,8 +36,10 @@ std::optional<graceful::PidFile> AcquirePidFile(const graceful::Settings& settin
 
 int RunInForeground(const graceful::Settings& settings, const std::vector<std::string>& arguments,
                     const std::filesystem::path& directory) {
-  const graceful::UniqueFd log_file = OpenLog(settings.log_file);
-  const graceful::Log log(log_file ? log_file.Get() : STDERR_FILENO, "master");
+  const graceful::UniqueFd log_file = graceful::HasLogFile(settings)
+                                          ? graceful::OpenLogFile(settings.log_file)
+                                          : graceful::UniqueFd();
+  const graceful::Log log = MakeLog(settings, log_file ? log_file.Get() : STDERR_FILENO);
   const std::optional<graceful::PidFile> pid_file = AcquirePidFile(settings);
   graceful::Master master(settings, arguments, directory, log);
   master.Start();
@@ -52,7 +51,7 @@ int RunAsDaemon(const graceful::Settings& settings, const std::vector<std::strin
   graceful::Startup startup = graceful::Daemonize({.log_file = settings.log_file});
   try {
     const std::optional<graceful::PidFile> pid_file = AcquirePidFile(settings);
-    graceful::Master master(settings, arguments, directory, graceful::Log(STDERR_FILENO, "master"));
+    graceful::Master master(settings, arguments, directory, MakeLog(settings, STDERR_FILENO));
     master.Start();
     startup.Ready(
         fmt::format("server: pid {0} serves {1}\n"

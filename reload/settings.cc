@@ -15,7 +15,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, listen, port, backlog, handler, led
                                    worker_num, max_request, user, group, start_timeout,
                                    max_wait_time, worker_timeout, header_timeout, body_timeout,
                                    send_timeout, max_header, max_body, buffer_size, max_connection,
-                                   daemonize, pid_file, log_file, control_socket, config)
+                                   daemonize, pid_file, log_file, log_level, log_format,
+                                   control_socket, config)
 
 namespace {
 
@@ -113,7 +114,17 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->group(group);
   app.add_option("--pid_file", s.pid_file, "holds the master's pid, locked while it runs")
       ->group(group);
-  app.add_option("--log_file", s.log_file, "where the log goes; default: standard error")
+  app.add_option("--log_file", s.log_file, "where the log goes; default, and '-': standard error")
+      ->group(group);
+  app.add_option("--log_level", s.log_level, "the least that is written to it")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--log_format", s.log_format,
+                 "text, json (one object a line), or auto: text, with priorities and without time "
+                 "for systemd's journal")
+      ->check(CLI::IsMember({"auto", "text", "json"}))
+      ->capture_default_str()
       ->group(group);
   app.add_option("--control_socket", s.control_socket,
                  "where ctl talks to the server; default: named after the port, in a folder of "
@@ -181,7 +192,7 @@ std::string DefaultHandler() {
 void MakePathsAbsolute(Settings& settings) {
   for (std::string* path : {&settings.handler, &settings.ledger_file, &settings.pid_file,
                             &settings.log_file, &settings.control_socket, &settings.config}) {
-    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
+    if (!path->empty() && *path != "-") *path = std::filesystem::absolute(*path).lexically_normal();
   }
   if (settings.handler.empty()) settings.handler = DefaultHandler();
 }
@@ -195,7 +206,8 @@ Settings ReadSettings(const std::vector<std::string>& arguments,
   CLI::App app(
       "A master/keeper/worker HTTP server whose code is replaced while it serves.\n"
       "Signals to the master: TERM, INT stop · QUIT stops now · USR1 replaces the workers ·\n"
-      "TTIN, TTOU one worker more, one fewer · HUP reads the configuration again (daemon).",
+      "TTIN, TTOU one worker more, one fewer · RTMIN opens the log file again ·\n"
+      "HUP reads the configuration again (daemon).",
       "server");
   app.set_version_flag("--version", "server " GRACEFUL_VERSION);
   app.allow_config_extras(CLI::config_extras_mode::error);
@@ -227,6 +239,9 @@ Settings ReadSettings(const std::vector<std::string>& arguments,
   }
   if (const auto file = app.get_config_ptr()->results(); !file.empty()) {
     settings.config = file.front();
+  }
+  if (settings.daemonize && settings.log_file == "-") {
+    throw SettingsError("log_file '-' is standard error, which a daemon has not: name a file");
   }
   MakePathsAbsolute(settings);
   return settings;

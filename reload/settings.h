@@ -41,6 +41,8 @@ struct Settings {
   bool daemonize = false;
   std::string pid_file;
   std::string log_file;
+  std::string log_level = "info";
+  std::string log_format = "auto";
   std::string control_socket;
   std::string config;
 

@@ -10,10 +10,6 @@
 namespace graceful {
 
 pid_t StartStackTrace(pid_t of, const Log& log) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, log.Fd(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, log.Fd(), STDERR_FILENO);
   posix_spawnattr_t attributes;  // no signal blocked: the keeper has all its own blocked
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -25,10 +21,8 @@ pid_t StartStackTrace(pid_t of, const Log& log) {
   std::string which = "--pid=" + std::to_string(of);
   char* arguments[] = {program.data(), which.data(), nullptr};
   pid_t child = 0;
-  const int error =
-      posix_spawnp(&child, program.c_str(), &actions, &attributes, arguments, environ);
+  const int error = posix_spawnp(&child, program.c_str(), nullptr, &attributes, arguments, environ);
   posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
   if (error == 0) return child;
   log.Line("no stack of it: {}: {} (the package elfutils has it)", program, std::strerror(error));
   return 0;

@@ -7,7 +7,8 @@
 
 namespace graceful {
 
-// Has eu-stack(1), of elfutils, write the stack of a process to the log. Returns the child that
+// Has eu-stack(1), of elfutils, print the stack of a process, which the keeper's Output catches.
+// Returns the child that
 // does, to be waited for; 0 when there is no such program, which the log then says.
 pid_t StartStackTrace(pid_t of, const Log& log);
 

@@ -30,17 +30,20 @@ std::string Master::StatusJson() const {
                      {"rerun", status.rerun.load()},
                      {"given_up", status.given_up.load()}});
   }
-  const nlohmann::json json = {{"version", GRACEFUL_VERSION},
-                               {"master", getpid()},
-                               {"uptime_ms", ClockMs() - started_},
-                               {"listening", listeners_.Urls()},
-                               {"generation", code_.generation},
-                               {"handler", settings_.handler},
-                               {"state", stopping_ ? "stopping"
-                                         : job_    ? "busy"
-                                                   : "serving"},
-                               {"last", last_outcome_},
-                               {"slots", slots}};
+  const nlohmann::json json = {
+      {"version", GRACEFUL_VERSION},
+      {"master", getpid()},
+      {"uptime_ms", ClockMs() - started_},
+      {"listening", listeners_.Urls()},
+      {"generation", code_.generation},
+      {"handler", settings_.handler},
+      {"state", stopping_ ? "stopping"
+                : job_    ? "busy"
+                          : "serving"},
+      {"last", last_outcome_},
+      {"log",
+       {{"file", log_path_.empty() ? "-" : log_path_}, {"lost_lines", log_.Status().lost.load()}}},
+      {"slots", slots}};
   return json.dump();
 }
 

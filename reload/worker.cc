@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -191,12 +192,14 @@ void RunWorker(const WorkerStart& start) {
     if (getppid() != start.keeper) std::_Exit(1);
     // Lets the keeper's children read its stack, where Yama restricts that (stack_trace.h).
     prctl(PR_SET_PTRACER, start.keeper);
+    // What a handler prints is on its way when the call returns, also if it crashes next.
+    std::setvbuf(stdout, nullptr, _IONBF, 0);
     const std::unique_ptr<WorkerProcess> worker = Load(start);
     worker->Run();
     worker->Stop();
     std::exit(0);
   } catch (const std::exception& error) {
-    start.log.Line("cannot go on: {}", error.what());
+    start.log.Error("cannot go on: {}", error.what());
     std::_Exit(1);
   }
 }
