@@ -80,7 +80,7 @@ class Server:
     def log(self) -> str:
         """All that it has said: on its standard output and error, and in its log_file."""
         files = [self.log_path, *([Path(self.log_file)] if self.log_file else [])]
-        return "".join(file.read_text(errors="replace") for file in files if file.exists())
+        return "".join(file.read_text(errors="replace") for file in files if file.is_file())
 
     def lines(self, pattern: str = "") -> list[str]:
         """Its lines in which the regular expression is found."""
