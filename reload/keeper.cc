@@ -119,7 +119,6 @@ class Keeper {
               start.status},
         master_(std::move(start.channel)),
         log_(std::move(start.log)),
-        worker_log_(log_.As("worker " + std::to_string(slot_.number))),
         output_log_(log_.As("output " + std::to_string(slot_.number))),
         output_(output_log_),
         signals_({SIGCHLD}),
@@ -283,8 +282,8 @@ class Keeper {
     const pid_t self = getpid();
     const pid_t pid = CloneSharingDescriptors();
     if (pid == 0) {
-      RunWorker({slot_, code->settings, code->generation, code->image.Get(), self, worker_end,
-                 worker_log_});
+      RunWorker(
+          {slot_, code->settings, code->generation, code->image.Get(), self, worker_end, log_});
     }
     children_.push_back({pid,
                          Phase::kStarting,
@@ -508,7 +507,6 @@ class Keeper {
   Slot slot_;
   Channel master_;
   Log log_;
-  Log worker_log_;
   Log output_log_;
   Output output_;  // what handlers print
   SignalFd signals_;

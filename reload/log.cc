@@ -18,7 +18,8 @@ namespace graceful {
 namespace {
 
 constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
-constexpr int kPriorities[] = {7, 6, 4, 3};  // of syslog(3)
+constexpr const char* kColumns[] = {" debug   ", " info    ", " warning ", " error   "};
+constexpr char kPriorities[] = {'7', '6', '4', '3'};  // of syslog(3)
 
 LogStatus* MapStatus() {
   void* mapping =
@@ -53,13 +54,11 @@ void AppendTime(fmt::memory_buffer& line) {
   line.append(last.offset, last.offset + std::strlen(last.offset));
 }
 
-void AppendPadded(fmt::memory_buffer& line, std::string_view text, size_t width) {
-  line.append(text.data(), text.data() + text.size());
-  for (size_t i = text.size(); i < width; ++i) line.push_back(' ');
+std::string Head(const std::string& role, pid_t pid) {
+  return fmt::format("{:<10}{:>7}  ", role, pid);
 }
 
-void AppendJson(fmt::memory_buffer& line, const char* level, const std::string& role, pid_t pid,
-                std::string_view text) {
+std::string ToJson(const char* level, const std::string& role, pid_t pid, std::string_view text) {
   fmt::memory_buffer time;
   AppendTime(time);
   const nlohmann::ordered_json json = {{"time", std::string_view(time.data(), time.size())},
@@ -68,21 +67,38 @@ void AppendJson(fmt::memory_buffer& line, const char* level, const std::string& 
                                        {"pid", pid},
                                        {"text", text}};
   // What is no UTF-8 is replaced: a handler may print anything.
-  const std::string dumped =
-      json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  line.append(dumped.data(), dumped.data() + dumped.size());
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+void Append(fmt::memory_buffer& line, std::string_view text) {
+  line.append(text.data(), text.data() + text.size());
+}
+
+// One event is one line: a newline in its text is written as \n.
+void EscapeNewlines(fmt::memory_buffer& line, size_t from) {
+  if (std::memchr(line.data() + from, '\n', line.size() - from) == nullptr) return;
+  const std::string text(line.data() + from, line.size() - from);
+  line.resize(from);
+  for (const char c : text) Append(line, c == '\n' ? "\\n" : std::string_view(&c, 1));
 }
 
 }  // namespace
 
 Log::Log(int fd, std::string role, Style style)
-    : fd_(fd), role_(std::move(role)), style_(style), status_(MapStatus()) {}
+    : fd_(fd),
+      role_(std::move(role)),
+      pid_(getpid()),
+      head_(Head(role_, pid_)),
+      style_(style),
+      status_(MapStatus()) {}
 
 Log::Log(int fd, std::string role) : Log(fd, std::move(role), Style()) {}
 
 Log Log::As(std::string role) const {
   Log log = *this;
   log.role_ = std::move(role);
+  log.pid_ = getpid();
+  log.head_ = Head(log.role_, log.pid_);
   return log;
 }
 
@@ -92,54 +108,71 @@ Log Log::On(int fd) const {
   return log;
 }
 
-void Log::Said(pid_t pid, std::string_view text) const { Write(Level::kInfo, pid, text); }
+void Log::Said(pid_t pid, std::string_view text) const {
+  Entry entry = Begin(Level::kInfo, pid);
+  Append(entry.bytes, text);
+  Finish(entry);
+}
 
-void Log::Append(fmt::memory_buffer& line, Level level, pid_t pid, std::string_view text) const {
-  const char* name = kNames[static_cast<int>(level)];
-  if (style_.format == LogFormat::kJson) {
-    AppendJson(line, name, role_, pid, text);
-    return line.push_back('\n');
+Log::Entry Log::Begin(Level level, pid_t pid) const {
+  Entry entry;
+  entry.level = level;
+  entry.pid = pid;
+  entry.lost = status_->lost.load(std::memory_order_relaxed);
+  const uint64_t untold = entry.lost - status_->told.load(std::memory_order_relaxed);
+  entry.mends = status_->torn.load(std::memory_order_relaxed);
+  entry.tells = untold > 0;
+  if (entry.mends) entry.bytes.push_back('\n');
+  if (entry.tells) {
+    BeginLine(entry);
+    fmt::format_to(std::back_inserter(entry.bytes),
+                   "{} lines before this one could not be written: {}", untold,
+                   std::strerror(status_->last_error));
+    EndLine(entry);
   }
-  if (style_.format == LogFormat::kJournal) {
-    line.push_back('<');
-    line.push_back(static_cast<char>('0' + kPriorities[static_cast<int>(level)]));
-    line.push_back('>');
-  } else {
+  BeginLine(entry);
+  return entry;
+}
+
+void Log::BeginLine(Entry& entry) const {
+  fmt::memory_buffer& line = entry.bytes;
+  if (style_.format == LogFormat::kText) {
     AppendTime(line);
-    line.push_back(' ');
-    AppendPadded(line, name, 8);
+    Append(line, kColumns[static_cast<int>(entry.level)]);
+  } else if (style_.format == LogFormat::kJournal) {
+    const char priority[] = {'<', kPriorities[static_cast<int>(entry.level)], '>'};
+    line.append(priority, priority + sizeof priority);
   }
-  AppendPadded(line, role_, 10);
-  const fmt::format_int number(pid);
-  for (size_t i = number.size(); i < 7; ++i) line.push_back(' ');
-  line.append(number.data(), number.data() + number.size());
-  line.push_back(' ');
-  line.push_back(' ');
-  for (size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1)) {
-    line.append(text.data(), text.data() + end);  // one event is one line
-    line.push_back('\\');
-    line.push_back('n');
+  if (style_.format != LogFormat::kJson) {
+    if (entry.pid == pid_) {
+      Append(line, head_);
+    } else {
+      Append(line, Head(role_, entry.pid));
+    }
   }
-  line.append(text.data(), text.data() + text.size());
+  entry.text = line.size();
+}
+
+void Log::EndLine(Entry& entry) const {
+  fmt::memory_buffer& line = entry.bytes;
+  if (style_.format == LogFormat::kJson) {
+    const std::string_view text(line.data() + entry.text, line.size() - entry.text);
+    const std::string json = ToJson(kNames[static_cast<int>(entry.level)], role_, entry.pid, text);
+    line.resize(entry.text);
+    Append(line, json);
+  } else {
+    EscapeNewlines(line, entry.text);
+  }
   line.push_back('\n');
 }
 
-void Log::Write(Level level, pid_t pid, std::string_view text) const {
-  fmt::memory_buffer line;
-  const uint64_t lost = status_->lost;
-  const uint64_t untold = lost - status_->told;
-  const bool torn = status_->torn;
-  if (torn) line.push_back('\n');  // ends the half of a line that a full disk left
-  if (untold > 0) {
-    Append(line, Level::kError, getpid(),
-           fmt::format("{} lines before this one could not be written: {}", untold,
-                       std::strerror(status_->last_error)));
-  }
-  Append(line, level, pid, text);
+void Log::Finish(Entry& entry) const {
+  EndLine(entry);
+  const fmt::memory_buffer& line = entry.bytes;
   const ssize_t written = RetryInterrupted([&] { return write(fd_, line.data(), line.size()); });
   if (written == static_cast<ssize_t>(line.size())) {
-    if (torn) status_->torn = false;
-    if (untold > 0) status_->told = lost;
+    if (entry.mends) status_->torn = false;
+    if (entry.tells) status_->told = entry.lost;
     return;
   }
   status_->last_error = written == -1 ? errno : ENOSPC;

@@ -64,7 +64,8 @@ class Log {
   // A line that another process said, whatever the level.
   void Said(pid_t pid, std::string_view text) const;
 
-  // The same log under another role, for a child; and on another descriptor.
+  // The same log under another role, for a process of its own: call it there, since the pid of the
+  // caller is what its lines will show. And the same on another descriptor.
   Log As(std::string role) const;
   Log On(int fd) const;
 
@@ -75,16 +76,31 @@ class Log {
   template <typename... Arguments>
   void Add(Level level, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
     if (level < style_.level) return;
-    fmt::memory_buffer text;
-    fmt::format_to(std::back_inserter(text), format, std::forward<Arguments>(arguments)...);
-    Write(level, getpid(), {text.data(), text.size()});
+    Entry entry = Begin(level, pid_);
+    fmt::format_to(std::back_inserter(entry.bytes), format, std::forward<Arguments>(arguments)...);
+    Finish(entry);
   }
 
-  void Write(Level level, pid_t pid, std::string_view text) const;
-  void Append(fmt::memory_buffer& line, Level level, pid_t pid, std::string_view text) const;
+  // A line in the making: what goes before the text, then the text.
+  struct Entry {
+    Level level = Level::kInfo;
+    pid_t pid = 0;
+    size_t text = 0;  // where it begins
+    uint64_t lost = 0;
+    bool tells = false;  // a line before it says how many are missing
+    bool mends = false;  // the line before it was torn
+    fmt::memory_buffer bytes;
+  };
+
+  Entry Begin(Level level, pid_t pid) const;
+  void BeginLine(Entry& entry) const;
+  void EndLine(Entry& entry) const;
+  void Finish(Entry& entry) const;
 
   int fd_;
   std::string role_;
+  pid_t pid_;
+  std::string head_;  // both, as each line has them
   Style style_;
   LogStatus* status_;  // never unmapped: there is one log in a process's life
 };

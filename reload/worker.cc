@@ -24,6 +24,8 @@ namespace {
 
 constexpr int kEventBatch = 64;
 
+std::string Role(const Slot& slot) { return "worker " + std::to_string(slot.number); }
+
 class WorkerProcess : public Worker {
  public:
   explicit WorkerProcess(const WorkerStart& start)
@@ -31,7 +33,7 @@ class WorkerProcess : public Worker {
         settings_(start.settings),
         generation_(start.generation),
         channel_(start.channel),
-        log_(start.log),
+        log_(start.log.As(Role(start.slot))),
         handler_(start.image),
         connections_(
             slot_, settings_, *this,
@@ -158,7 +160,7 @@ class WorkerProcess : public Worker {
   const Settings& settings_;
   const int generation_;
   Channel& channel_;
-  const Log& log_;
+  const Log log_;
   mutable std::map<std::string, std::string, std::less<>> texts_;
   LoadedHandler handler_;
   Connections connections_;
@@ -199,7 +201,7 @@ void RunWorker(const WorkerStart& start) {
     worker->Stop();
     std::exit(0);
   } catch (const std::exception& error) {
-    start.log.Error("cannot go on: {}", error.what());
+    start.log.As(Role(start.slot)).Error("cannot go on: {}", error.what());
     std::_Exit(1);
   }
 }

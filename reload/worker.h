@@ -16,7 +16,7 @@ struct WorkerStart {
   int image;  // the handler's code, see handler_image.h
   pid_t keeper;
   Channel& channel;  // to the keeper
-  const Log& log;
+  const Log& log;    // the keeper's
 };
 
 // A worker's whole life, from its clone(2) to its exit. The conversation with its keeper:
