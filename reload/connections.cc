@@ -176,6 +176,7 @@ bool Connections::Watch(int operation, int fd, bool writable) {
   if (epoll_ctl(slot_.epoll.Get(), operation, fd, &event) == 0) return true;
   // After a death nobody knows whether it is watched already.
   if (errno == EEXIST) return Watch(EPOLL_CTL_MOD, fd, writable);
+  if (errno == ENOENT) return Watch(EPOLL_CTL_ADD, fd, writable);
   log_.Line("epoll_ctl for connection {}: {}", fd, std::strerror(errno));
   return false;
 }

@@ -112,7 +112,8 @@ class Connections {
   static bool IsPossible(const Progress& progress);
   bool IsSound(const Progress& progress);
   void RetryHeld(int fd, bool was_stuck);
-  void AdoptStrays();
+  std::vector<int> OpenConnections();
+  void AdoptStrays(const std::vector<int>& sockets);
 
   Slot& slot_;
   const Settings& settings_;

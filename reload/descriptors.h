@@ -7,7 +7,7 @@
 
 namespace graceful {
 
-// What this process has open below `limit`, in no order.
+// What this process has open below `limit`, in order.
 std::vector<int> OpenDescriptors(int limit);
 
 // Whether it is a stream socket that was accepted by this slot's listeners, or by their like.

@@ -6,7 +6,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "reload/connections.h"
 #include "reload/descriptors.h"
@@ -28,38 +30,46 @@ bool IsBool(const bool& value) {
 }  // namespace
 
 void Connections::Recover(bool was_stuck) {
-  for (const int fd : OpenDescriptors(slot_.table.Capacity())) {
-    if (IsConnection(slot_, fd)) slot_.table.RaiseHighWater(fd);
-  }
   ApplyNote();
+  // Looked for once: a question to the kernel for each of thousands is what recovery takes.
+  const std::vector<int> sockets = OpenConnections();
   Pool().Clear();
   uint32_t open = 0;
   uint32_t lost = 0;
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     if (At(fd).Get().state == State::kFree) continue;
-    if (IsConnection(slot_, fd) && IsSound(At(fd).Get())) {
+    const bool is_connection = std::binary_search(sockets.begin(), sockets.end(), fd);
+    if (is_connection && IsSound(At(fd).Get())) {
       ++open;
       continue;
     }
-    if (IsConnection(slot_, fd)) close(fd);
+    if (is_connection) close(fd);
     At(fd).Commit({});
     ++lost;
   }
   slot_.status.connections = open;
   if (lost > 0) log_.Line("{} records of the table made no sense and were given up", lost);
   if (slot_.table.Inbox().message.msg_len > 0) UnpackParcel();
-  AdoptStrays();
+  AdoptStrays(sockets);
 
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     const Progress progress = At(fd).Get();
     if (progress.state == State::kFree) continue;
     // Whether or not it was in the epoll yet, and for what: now it is.
-    Watch(EPOLL_CTL_ADD, fd, progress.waits_to_write);
+    Watch(EPOLL_CTL_MOD, fd, progress.waits_to_write);
     if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
     if (progress.state == State::kHeld) RetryHeld(fd, was_stuck);
     const State state = At(fd).Get().state;
     if (state == State::kResting || state == State::kAnswering) Advance(fd);
   }
+}
+
+// The slot's connections, as the kernel knows them, in order. The table's own end is not trusted.
+std::vector<int> Connections::OpenConnections() {
+  std::vector<int> sockets = OpenDescriptors(slot_.table.Capacity());
+  std::erase_if(sockets, [this](int fd) { return !IsConnection(slot_, fd); });
+  if (!sockets.empty()) slot_.table.RaiseHighWater(sockets.back());
+  return sockets;
 }
 
 // Brings the record of the connection that was being read or written up to what the kernel did.
@@ -161,8 +171,9 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
 }
 
 // Connections that were accepted and not yet written down: in the descriptor table only.
-void Connections::AdoptStrays() {
-  for (const int fd : OpenDescriptors(slot_.table.Capacity())) {
+void Connections::AdoptStrays(const std::vector<int>& sockets) {
+  for (const int fd : sockets) {
+    // Asked again, since some were closed meanwhile.
     if (At(fd).Get().state == State::kFree && IsConnection(slot_, fd)) {
       Add(fd, {.state = State::kResting});
     }
