@@ -269,7 +269,7 @@ bool Connections::MakeRoom(int fd) {
     Flush(fd);
     return false;
   }
-  std::memcpy(Pool().Data(*larger), kept.data(), kept.size());
+  kept.copy(Pool().Data(*larger), kept.size());
   const Extent old = std::exchange(progress.in, *larger);
   progress.in_begin = 0;
   progress.in_end = static_cast<uint32_t>(kept.size());
@@ -441,14 +441,14 @@ bool Connections::AppendAnswer(Progress& progress, std::string_view head, std::s
     // Twice as large when there is something already: more pipelined answers may follow.
     const auto larger = Pool().Allocate(unwritten.empty() ? needed : needed * 2);
     if (!larger) return false;
-    std::memcpy(Pool().Data(*larger), unwritten.data(), unwritten.size());
+    unwritten.copy(Pool().Data(*larger), unwritten.size());
     outgrown = std::exchange(progress.out, *larger);
     progress.out_begin = 0;
     progress.out_end = static_cast<uint32_t>(unwritten.size());
   }
   char* end = Pool().Data(progress.out) + progress.out_end;
-  std::memcpy(end, head.data(), head.size());
-  if (!body.empty()) std::memcpy(end + head.size(), body.data(), body.size());
+  head.copy(end, head.size());
+  body.copy(end + head.size(), body.size());
   progress.out_end += static_cast<uint32_t>(size);
   return true;
 }

@@ -38,6 +38,8 @@ struct Refusal {
   const char* reason;
 };
 
+constexpr Refusal kHeaderTooLarge = {431, "the header is too large"};
+
 bool IsIdempotentVerb(http::verb verb) {
   switch (verb) {
     case http::verb::get:
@@ -53,7 +55,7 @@ bool IsIdempotentVerb(http::verb verb) {
 }
 
 Refusal MakeRefusal(const ErrorCode& error) {
-  if (error == http::error::header_limit) return {431, "the header is too large"};
+  if (error == http::error::header_limit) return kHeaderTooLarge;
   if (error == http::error::body_limit) return {413, "the body is too large"};
   if (error == http::error::bad_version) return {505, "the version is not HTTP/1.0 or HTTP/1.1"};
   if (error == http::error::bad_method) return {400, "the method is malformed"};
@@ -77,7 +79,8 @@ class RequestParser::Grammar {
 
   void Reset() {
     beast_.emplace(*this);
-    beast_->header_limit(limits_.header_bytes);
+    // Counts the request line and the fields apart; the limit on both is looked at here.
+    beast_->header_limit(limits_.header_bytes + 4);
     beast_->body_limit(limits_.body_bytes);
     beast_->eager(true);
     consumed_ = header_size_ = 0;
@@ -100,8 +103,14 @@ class RequestParser::Grammar {
       if (refusal_.status == 0) refusal_ = MakeRefusal(error);
       return Outcome::kBad;
     }
-    // Chunk headers and extensions count against no limit of Beast's.
-    if (HeaderDone() && consumed_ > header_size_ + 2 * size_t{limits_.body_bytes} + 4096) {
+    // As long as a request is not whole, all that came is of it.
+    const size_t size = beast_->is_done() ? consumed_ : bytes.size();
+    if (!HeaderDone() && size > limits_.header_bytes) {
+      refusal_ = kHeaderTooLarge;
+      return Outcome::kBad;
+    }
+    // Chunk headers, extensions and trailers count against no limit of Beast's.
+    if (HeaderDone() && size > header_size_ + 2 * size_t{limits_.body_bytes} + 4096) {
       refusal_ = {413, "the chunks are too large"};
       return Outcome::kBad;
     }
@@ -207,6 +216,10 @@ class RequestParser::Grammar {
   }
 
   void OnHeaderEnd(ErrorCode& error) {
+    header_size_ = HeaderSize();
+    if (header_size_ > limits_.header_bytes) {
+      return Refuse(kHeaderTooLarge.status, kHeaderTooLarge.reason, error);
+    }
     // RFC 9112, 3.2: exactly one Host.
     if (hosts_ > 1) return Refuse(400, "Host is repeated", error);
     if (hosts_ == 0 && version_ >= 11) return Refuse(400, "Host is missing", error);
@@ -214,7 +227,6 @@ class RequestParser::Grammar {
       return Refuse(400, "Transfer-Encoding needs HTTP/1.1", error);
     }
     if (verb_ == http::verb::connect) return Refuse(501, "CONNECT is not supported", error);
-    header_size_ = HeaderSize();
   }
 
   // Where the header ends. Beast reports its end but not where it was, so look: the blank line is

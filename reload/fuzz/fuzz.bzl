@@ -19,7 +19,7 @@ def fuzzer(name, deps):
         args = [
             "-max_total_time=%d" % SECONDS,
             "-timeout=20",
-            "-max_len=2000",
+            "-max_len=1000",
             "-print_final_stats=1",
             "-seed_inputs=" + ",".join(["$(location %s)" % seed for seed in seeds]),
         ],

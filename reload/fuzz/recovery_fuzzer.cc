@@ -43,8 +43,9 @@ using graceful::Record;
 using graceful::State;
 using graceful::UniqueFd;
 
-constexpr int kCapacity = 256;
-constexpr size_t kPoolBytes = 1024 * 1024;
+constexpr int kCapacity = 128;
+constexpr int kMostChanges = 24;  // each may open two descriptors
+constexpr size_t kPoolBytes = 512 * 1024;
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 class NoWorker : public graceful::Worker {
@@ -55,7 +56,7 @@ class NoWorker : public graceful::Worker {
 };
 
 void Answer(const graceful::Request& request, graceful::Response& response) {
-  if (request.Path() == "/large") response.body.assign(600'000, 'x');
+  if (request.Path() == "/large") response.body.assign(60'000, 'x');
 }
 
 // What stays from input to input: a listener on a Unix socket, one on loopback, the settings.
@@ -155,6 +156,13 @@ class Scene {
     Serve();
   }
 
+  ~Scene() {
+    // What a parcel brought that was not believed.
+    for (int fd = 0; fd < kCapacity; ++fd) {
+      if (fcntl(fd, F_GET_SEALS) == F_SEAL_SEAL) close(fd);
+    }
+  }
+
   void Change(Input& input);
   void Recover();
   void CheckIsSound();
@@ -214,6 +222,9 @@ void Scene::Serve() {
     for (int fd = 0; fd < kCapacity; ++fd) {
       if (slot_.table.At(fd).Get().state == State::kFree || before.contains(fd)) continue;
       fds_.push_back(fd);
+      // So that a large answer does not go out at once.
+      const int little = 4096;
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
       if (kSent[i].empty()) {
         untouched_.insert(fd);
       } else {
@@ -278,12 +289,12 @@ void Scene::WriteParcel(Input& input) {
   UniqueFd bytes(Check(memfd_create("parcel", MFD_CLOEXEC), "memfd_create"));
   Check(write(bytes.Get(), kGet.data(), kGet.size()), "write");
   int fds[2] = {arrived.Release(), bytes.Release()};
-  if ((kind & 4) != 0) fds[0] = FdOf(input);
-  if ((kind & 8) != 0) std::swap(fds[0], fds[1]);
   if ((kind & 16) != 0) {
     close(fds[1]);
     fds[1] = input.Take<uint8_t>() % 2 == 0 ? sealed_.Get() : input.Take<uint8_t>() % 32;
   }
+  if ((kind & 4) != 0) fds[0] = FdOf(input);
+  if ((kind & 8) != 0) std::swap(fds[0], fds[1]);
   clients_.push_back(std::move(client));
   note.message.msg_len = (kind & 32) != 0 ? input.Take<uint32_t>() : sizeof(Parcel);
   note.message.msg_hdr.msg_controllen = sizeof note.control;
@@ -500,7 +511,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Surroundings surroundings;
   Input input(data, std::min<size_t>(size, 400));
   Scene scene(surroundings);
-  while (!input.Over()) scene.Change(input);
+  for (int i = 0; i < kMostChanges && !input.Over(); ++i) scene.Change(input);
   scene.Recover();
   scene.CheckIsSound();
   scene.CheckGoesOn();
