@@ -111,6 +111,11 @@ class ProcessTree:
     def stderr(self) -> Any:
         return self._guard.stderr
 
+    @property
+    def guard_pid(self) -> int:
+        """Of the process above all of them, orphans included; not one of them itself."""
+        return self._guard.pid
+
     def poll(self) -> Optional[int]:
         """The program's exit status, -N when signal N killed it, None while it runs."""
         self._update()
