@@ -11,7 +11,7 @@ from integration_tests.check.checks import UsageError
 from integration_tests.check.suggest import did_you_mean
 from integration_tests.check.target import Spec
 
-NAMES = ["ours"]
+NAMES = ["nginx", "apache", "lighttpd", "haproxy", "gunicorn", "uwsgi", "puma", "ours"]
 
 
 class Missing(UsageError):
