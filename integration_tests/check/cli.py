@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from daemon_methods.tests.processes import adopted_descendants
 from integration_tests.check import checks, report
 from integration_tests.check.checks import CHECKS, Check, UsageError
 from integration_tests.check.profiles import registry
@@ -23,7 +24,7 @@ from integration_tests.check.run import VERSION, Options, Run
 from integration_tests.check.suggest import did_you_mean
 from integration_tests.check.target import Spec, StartFailed
 
-GROUP_FILES = ["reload"]
+GROUP_FILES = ["becoming_a_daemon", "reload", "output", "death", "stop"]
 
 ALL_HELD, SOME_BROKEN, COULD_NOT_RUN = 0, 1, 2
 
@@ -205,12 +206,15 @@ def judge_server(
     """Runs the checks against one server; its report."""
     run = Run(spec, options, folder / "run")
     run.folder.mkdir()
-    try:
-        run.fresh()
-        run.go(chosen, watcher)
-        return run.report()
-    finally:
-        run.close()
+    # What is started from a terminal comes to this process when its parent ends.
+    with adopted_descendants():
+        try:
+            run.fresh()
+            run.go(chosen, watcher)
+            run.end_server()
+            return run.report()
+        finally:
+            run.close()
 
 
 class Watcher:

@@ -48,7 +48,7 @@ class Options:
     connections: int = 64
     reloads: int = 10  # at most, under each load
     patience: float = 10  # for what should happen soon: an end, a recovery, a free port
-    max_pause: float = 1.0  # without any answer, under load
+    max_pause: float = 0.5  # without any answer, under load
     seed: int = 1
 
 
