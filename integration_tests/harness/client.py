@@ -2,6 +2,7 @@
 
 import fcntl
 import socket
+import sys
 import termios
 import time
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class RawConnection:
             return not any(queued)
 
         wait_until(confirmed, timeout, "the bytes to be delivered")
+
+    def pending(self) -> int:
+        """Bytes that have come and were not read yet (FIONREAD, ioctl(2))."""
+        waiting = bytearray(4)
+        fcntl.ioctl(self.socket, termios.FIONREAD, waiting)
+        return int.from_bytes(waiting, sys.byteorder)
 
     def get(self, target: str = "/", timeout: float = 10) -> Response:
         """Sends GET and reads the response."""

@@ -7,7 +7,7 @@ its descendants remain descendants of the guard. When waitpid(2) says that the g
 left, then nothing of the program is left, and nothing can come any more.
 
 FD is one end of a socket pair. The guard writes a line for each event: `started PID`, `failed
-REASON`, `ended STATUS` (as waitpid tells it), `empty`. When the other end is closed, which also
+REASON`, `ended STATUS` (as waitpid tells it), `reaped PID STATUS` for an orphan, `empty`. When the other end is closed, which also
 happens when the test is killed, the guard kills all that is left, and ends.
 
 A file of its own that imports little: it starts in a few milliseconds, and it inherits nothing.
@@ -98,8 +98,7 @@ def reap(program: int, tell) -> bool:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return True
-            if pid == program:
-                tell(f"ended {status}")
+            tell(f"ended {status}" if pid == program else f"reaped {pid} {status}")
     except ChildProcessError:
         tell("empty")
         return False

@@ -46,6 +46,7 @@ class ProcessTree:
         self.argv = [os.fspath(argument) for argument in argv]
         self._status: Optional[int] = None
         self._empty = False
+        self._reaped: dict[int, int] = {}
         self._lines = b""
         self._control, theirs = socket.socketpair()
         # -I -S: nothing of the caller's Python environment, and a start in milliseconds.
@@ -96,6 +97,9 @@ class ProcessTree:
             event, _, rest = line.decode().partition(" ")
             if event == "ended":
                 self._status = os.waitstatus_to_exitcode(int(rest))
+            elif event == "reaped":
+                pid, _, status = rest.partition(" ")
+                self._reaped[int(pid)] = os.waitstatus_to_exitcode(int(status))
             elif event == "empty":
                 self._empty = True
 
@@ -111,10 +115,20 @@ class ProcessTree:
     def stderr(self) -> Any:
         return self._guard.stderr
 
+    @property
+    def guard_pid(self) -> int:
+        """Of the process above all of them, orphans included; not one of them itself."""
+        return self._guard.pid
+
     def poll(self) -> Optional[int]:
         """The program's exit status, -N when signal N killed it, None while it runs."""
         self._update()
         return self._status
+
+    def status_of(self, pid: int) -> Optional[int]:
+        """As poll(), of the program or a daemon of it; also None for one that has a parent."""
+        self._update()
+        return self._status if pid == self.pid else self._reaped.get(pid)
 
     def wait(self, timeout: float = 10) -> int:
         """Waits for the program itself, not for what it has left behind."""

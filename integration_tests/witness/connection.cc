@@ -226,7 +226,10 @@ void Connection::Judge(int64_t now_us) {
   } else {
     End(Outcome::kOk, status, now_us);
   }
-  if (!close) return;
+  if (!close) {
+    if (scene_.options.close) Close();
+    return;
+  }
   // RFC 9112, 9.6: nothing more is answered here, so what was pipelined behind it is lost.
   scene_.account.CloseAnnounced();
   EndAll(Outcome::kReset, Outcome::kReset, now_us);

@@ -58,6 +58,9 @@ void Complete(Options& options) {
   if (!options.ids_file.empty() && options.ids.empty()) {
     throw CLI::ValidationError("--ids_file needs --ids PREFIX");
   }
+  if (options.close && (options.pipeline > 1 || options.idle > 0)) {
+    throw CLI::ValidationError("--close leaves nothing for --pipeline or --idle to do");
+  }
   if (options.connections + options.idle == 0) {
     throw CLI::ValidationError("no connections: --connections and --idle are both 0");
   }
@@ -110,6 +113,9 @@ Options ParseOptions(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--reconnect,!--no_reconnect", options.reconnect,
                "Replace a connection that is lost (the default)");
+
+  app.add_flag("--close", options.close,
+               "One request a connection: each asks for Connection: close");
 
   app.add_option("--method", options.method, "POST with a body, else GET");
   auto* const text = app.add_option("--body", body, "TEXT or @FILE");

@@ -22,6 +22,7 @@ struct Options {
   int split_ms = 0;     // the pause between a write's two halves; 0: in one piece
   int timeout_ms = 10'000;
   bool reconnect = true;
+  bool close = false;  // one request a connection
 
   std::string method;               // empty: POST with a body, GET without
   std::optional<std::string> body;  // the bytes themselves, read from @FILE already

@@ -300,6 +300,13 @@ def test_lost_connections_stay_lost_when_asked(faulty, witness) -> None:
     assert account["connections"]["connects"] == 4
 
 
+def test_one_request_a_connection(faulty, witness) -> None:
+    server = faulty()
+    account = witness(url=server.url, requests=50, connections=2, close=True)
+    assert columns(account) == NO_FAULT
+    assert account["ok"] == server.stop()["answered"] == account["connections"]["connects"] == 50
+
+
 def test_a_signal_ends_the_run_and_the_report_comes(faulty, start_witness) -> None:
     server = faulty()
     witness = start_witness(url=server.url, seconds=3600, connections=8)
@@ -367,6 +374,7 @@ def test_the_table_ends_with_the_sum(faulty) -> None:
         (["--body", "@/no/such/file"], "/no/such/file"),
         (["--connections", "0"], "no connections"),
         (["--ids_file", "x"], "--ids"),
+        (["--close", "--pipeline", "2"], "--close"),
     ],
 )
 def test_a_wrong_command_line(arguments: list[str], says: str) -> None:

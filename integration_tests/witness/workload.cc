@@ -37,6 +37,7 @@ Workload::Workload(const Options& options, std::string authority, std::string ta
       checks_body_((options.expect_echo || options.expect_body || !options.ids.empty()) &&
                    options.method != "HEAD"),
       head_(fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", options.method, target, authority)) {
+  if (options.close) head_ += "Connection: close\r\n";
   if (options.body) {
     common_ = *options.body;
   } else if (options.body_size > 0) {

@@ -1,0 +1,88 @@
+"""Load from the witness, with every request in the timeline: nothing is measured twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from integration_tests.check.recorder import KINDS, Recorder, Stroke
+from integration_tests.harness.witness import Account, Witness
+
+TIMEOUT_SECONDS = 5
+
+
+class Load:
+    """A witness at work. `finish()` gives what became of its requests."""
+
+    def __init__(self, recorder: Recorder, folder: Path, **settings: Any) -> None:
+        self._recorder = recorder
+        self._timeline = folder / "timeline"
+        folder.mkdir(parents=True)
+        settings = {"timeout_ms": TIMEOUT_SECONDS * 1000, "seconds": 3600, **settings}
+        self.witness = Witness(folder, timeline=self._timeline, **settings)
+
+    def wait_ready(self) -> None:
+        """Waits until each connection has had its first answer, or its first failure."""
+        self.witness.wait_ready(4 * TIMEOUT_SECONDS)
+
+    def stop(self) -> Outcome:
+        """What is under way is finished first."""
+        return self._outcome(self.witness.stop())
+
+    def kill(self) -> None:
+        self.witness.kill()
+
+    def _outcome(self, account: Account) -> Outcome:
+        strokes = []
+        for line in self._timeline.read_text().splitlines():
+            begin, end, connection, outcome = line.split()
+            strokes.append(Stroke(int(begin) / 1e6, int(end) / 1e6, int(connection), outcome))
+        self._timeline.unlink()
+        self._recorder.add(strokes)
+        return Outcome(account, strokes)
+
+
+class Outcome:
+    """The account of a load, and its requests one by one."""
+
+    def __init__(self, account: Account, strokes: list[Stroke]) -> None:
+        self.account = account
+        self.strokes = strokes
+        self.kinds = Counter(KINDS[each.outcome] for each in strokes if not each.answered)
+        if account["unasked"]:
+            self.kinds["unasked"] = account["unasked"]
+
+    @property
+    def requests(self) -> int:
+        return len(self.strokes)
+
+    @property
+    def failed(self) -> int:
+        return sum(self.kinds.values())
+
+    @property
+    def closed(self) -> int:
+        """Connections that the server closed."""
+        return self.account["connections"]["closed"]
+
+    def failed_before(self, moment: float) -> int:
+        """Requests that ended badly before a moment of CLOCK_MONOTONIC."""
+        return sum(not each.answered and each.end < moment for each in self.strokes)
+
+    def detail(self) -> str:
+        """ "256 of 84422 requests failed: 250 closed, 6 truncated" """
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
+        return f"{self.failed} of {self.requests} requests failed" + (f": {kinds}" if kinds else "")
+
+    def figures(self) -> dict[str, Any]:
+        connections = self.account["connections"]
+        return {
+            "requests": self.requests,
+            "failed": self.failed,
+            "by_kind": dict(self.kinds),
+            "connections_closed": self.closed,
+            "connections_closed_announced": connections["closes_announced"],
+            "longest_pause_ms": self.account["longest_pause_us"] / 1000,
+            "requests_per_second": round(self.account["requests_per_second"]),
+        }

@@ -1,0 +1,43 @@
+"""The profiles: for servers that people use, all that a check needs to know."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from pathlib import Path
+from types import ModuleType
+
+from integration_tests.check.checks import UsageError
+from integration_tests.check.suggest import did_you_mean
+from integration_tests.check.target import Spec
+
+NAMES = ["nginx", "apache", "lighttpd", "haproxy", "gunicorn", "uwsgi", "puma", "ours"]
+
+
+class Missing(UsageError):
+    """The server is not installed; the text says what to do."""
+
+
+def load(name: str) -> ModuleType:
+    if name not in NAMES:
+        known = ", ".join(NAMES)
+        raise UsageError(f"no profile '{name}'{did_you_mean(name, NAMES)}; there are {known}")
+    return importlib.import_module(f"integration_tests.check.profiles.{name}")
+
+
+def make(name: str, folder: Path) -> Spec:
+    """The spec of a profile, with all its files in `folder`, on a port that is free."""
+    profile = load(name)
+    if what := profile.missing():
+        packages = " ".join(profile.PACKAGES)
+        raise Missing(
+            f"{name}: {what}; run ./setup --peers, or apt-get install {packages}"
+        )
+    return profile.spec(folder, free_port())
+
+
+def free_port() -> int:
+    """Chosen by the kernel; another program could take it before the server does, but hardly."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
