@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections import Counter
 from datetime import datetime
@@ -20,67 +19,12 @@ from integration_tests.harness.client import RawConnection
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.server import LISTENING, Server
 from integration_tests.harness.waiting import wait_until
-
-PRINTS = "integration_tests/handlers/prints.so"
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
-LINE = re.compile(rf"{TIME} (debug|info|warning|error) +(master|(?:keeper|worker|output) \d+) +(\d+)  (.*)")
-PRINTED = re.compile(r"line (\d+) (\d+) of a length that is not short")
-
-
-class Printing(threading.Thread):
-    """A client that has lines printed, and remembers which were."""
-
-    def __init__(self, address, lines_each: int = 100) -> None:
-        super().__init__()
-        self._connection = RawConnection(address)
-        self._target = f"/print?n={lines_each}"
-        self._over = threading.Event()
-        self.expected: Counter[tuple[int, int]] = Counter()
-        self.failed: Exception | None = None
-
-    def once(self) -> None:
-        pid, first, end = map(int, self._connection.get(self._target).body.split())
-        self.expected.update((pid, number) for number in range(first, end))
-
-    def run(self) -> None:
-        try:
-            while not self._over.is_set():
-                self.once()
-        except Exception as error:  # told by finish()
-            self.failed = error
-
-    def finish(self) -> Counter:
-        self._over.set()
-        self.join()
-        self._connection.close()
-        if self.failed:
-            raise self.failed
-        return self.expected
-
-
-def printed(lines: list[str]) -> Counter[tuple[int, int]]:
-    """The numbered lines, each with the pid that it says and that the log says."""
-    found: Counter[tuple[int, int]] = Counter()
-    for line in lines:
-        match = LINE.fullmatch(line)
-        assert match, f"torn: {line!r}"
-        if match[2].startswith("output") and match[4].startswith("line"):
-            said = PRINTED.fullmatch(match[4])
-            assert said, f"torn: {line!r}"
-            assert said[1] == match[3], f"not the writer's pid: {line!r}"
-            found[int(said[1]), int(said[2])] += 1
-    return found
-
+from integration_tests.printing import LINE, PRINTED, PRINTS, TIME, Printing, all_lines, printed
 
 def assert_same(found: Counter, expected: Counter) -> None:
     assert sum(expected.values()) > 0
     assert found - expected == Counter(), "twice, or never printed"
     assert expected - found == Counter(), "lost"
-
-
-def all_lines(log: Path) -> list[str]:
-    files = [log, *log.parent.glob(log.name + ".*")]
-    return [line for file in files if file.exists() for line in file.read_text().splitlines()]
 
 
 def test_every_line_through_rotations_reloads_and_a_stop(server_factory, tmp_path: Path) -> None:
@@ -110,6 +54,16 @@ def test_every_line_through_rotations_reloads_and_a_stop(server_factory, tmp_pat
     assert_same(printed(all_lines(log)), expected)
     goodbyes = [line for line in all_lines(log) if line.endswith("  goodbye, and no end")]
     assert len(goodbyes) == 4 + 4 * len(re.findall("4 workers replaced", "\n".join(all_lines(log))))
+
+
+def test_what_copytruncate_loses_is_measured(tmp_path: Path) -> None:
+    """How much is up to the machine; the program counts it beside a reopen, which loses none."""
+    command = [runfile("integration_tests/rotation"), "--rotations", "2", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["reopen"]["lost"] == 0
+    assert all(figures[way]["lines"] > 0 for way in ["reopen", "copytruncate"])
 
 
 def test_a_signal_reopens_too(server_factory, tmp_path: Path) -> None:
