@@ -195,6 +195,7 @@ def test_a_full_disk_tears_no_line(server_factory, small_disk: Path) -> None:
     lines = log.read_text().splitlines()
     torn = [line for line in lines if not LINE.fullmatch(line)]
     assert len(torn) <= 1  # the half that was written
+    assert not any(LINE.search(line) for line in torn), "another line is glued to it"
     told = [int(n) for n in re.findall(r"  (\d+) lines before this one", log.read_text())]
     assert sum(told) == lost(server)
     whole = [line for line in lines if LINE.fullmatch(line)]
