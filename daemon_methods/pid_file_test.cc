@@ -256,6 +256,7 @@ TEST_F(PidFileTest, LeavesAFileThatIsNotItsOwnAnyMore) {
 TEST_F(PidFileTest, NeverTwoHoweverManyStartAndStopAtOnce) {
   const fs::path witness = folder_ / "inside";
   std::vector<pid_t> children;
+  children.reserve(4);
   for (int child = 0; child < 4; ++child) {
     children.push_back(Fork([&] {
       for (int held = 0; held < 200;) {

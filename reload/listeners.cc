@@ -181,6 +181,7 @@ std::vector<UniqueFd> Listeners::ForSlot(int slot) const {
     if (address.shared) fds.push_back(address.shared.Get());
   }
   std::vector<UniqueFd> copies;
+  copies.reserve(fds.size());
   for (const int fd : fds) {
     copies.emplace_back(Check(fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
   }

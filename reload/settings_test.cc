@@ -17,7 +17,7 @@ std::string ErrorOf(const std::vector<std::string>& arguments) {
 }
 
 std::string WriteConfig(const std::string& text) {
-  const std::string path = testing::TempDir() + "config.toml";
+  std::string path = testing::TempDir() + "config.toml";
   std::ofstream(path) << text;
   return path;
 }

@@ -25,7 +25,7 @@ namespace graceful {
 class SignalFd {
  public:
   // Throws std::system_error.
-  explicit SignalFd(std::initializer_list<int> signals);
+  SignalFd(std::initializer_list<int> signals);
 
   // Readable (poll(2), epoll(7)) while a signal waits.
   int Get() const { return fd_.Get(); }

@@ -30,7 +30,7 @@ TEST(UniqueFdTest, ClosesWhatItOwnsOnce) {
   {
     UniqueFd first(raw);
     UniqueFd second(std::move(first));
-    EXPECT_FALSE(first);
+    EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): what a move leaves is the question
     EXPECT_EQ(second.Get(), raw);
     EXPECT_TRUE(IsOpen(raw));
   }

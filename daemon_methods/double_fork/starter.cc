@@ -121,7 +121,7 @@ std::optional<int> Starter::ReadSignals() {
   while (const auto info = signals_.Read()) {
     if (info->ssi_signo != SIGCHLD) interruption = static_cast<int>(info->ssi_signo);
   }
-  for (Ended& ended : ReapChildren()) ended_.push_back(std::move(ended));
+  for (const Ended& ended : ReapChildren()) ended_.push_back(ended);
   return interruption;
 }
 

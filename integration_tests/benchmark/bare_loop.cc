@@ -39,7 +39,7 @@ constexpr int kReadBytes = 4096;
 
 std::string ReadResponse(const char* path) {
   std::ifstream file(path, std::ios::binary);
-  const std::string response{std::istreambuf_iterator<char>(file), {}};
+  std::string response{std::istreambuf_iterator<char>(file), {}};
   if (response.empty()) throw std::runtime_error(std::string(path) + ": no response in it");
   return response;
 }
@@ -105,6 +105,7 @@ void Run(int processes, const std::string& response) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::vector<UniqueFd> listeners;
+  listeners.reserve(processes);
   for (int i = 0; i < processes; ++i) listeners.push_back(Listen(address));
   const pid_t self = getpid();
   for (const UniqueFd& listener : listeners) {

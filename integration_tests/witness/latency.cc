@@ -13,7 +13,8 @@ constexpr int kShareBits = 6;
 constexpr uint64_t kShares = uint64_t{1} << kShareBits;
 
 size_t BucketOf(uint64_t us) {
-  const int shift = std::max<int>(0, std::bit_width(us) - kShareBits - 1);
+  const int width = static_cast<int>(std::bit_width(us));
+  const int shift = std::max(0, width - kShareBits - 1);
   return shift * kShares + (us >> shift);
 }
 

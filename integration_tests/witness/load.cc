@@ -153,7 +153,8 @@ void Load::Announce() {
 
 bool Load::RunIsOver() const {
   if (stop_ || taken_ >= limit_) return true;
-  if (options_.seconds && now_us_ - begun_us_ >= *options_.seconds * kSecond) return true;
+  if (options_.seconds && static_cast<double>(now_us_ - begun_us_) >= *options_.seconds * kSecond)
+    return true;
   if (options_.reconnect) return false;
   return std::all_of(places_.begin(), places_.end(), [](const Place& place) {
     const Connection& connection = *place.connection;
