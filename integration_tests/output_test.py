@@ -78,6 +78,21 @@ def test_a_signal_reopens_too(server_factory, tmp_path: Path) -> None:
     assert not PRINTED.search(Path(f"{log}.1").read_text())
 
 
+def test_a_stop_at_once_keeps_what_was_said(server_factory, tmp_path: Path) -> None:
+    """SIGQUIT waits for no request. What a client knows of was printed, and is there."""
+    log = tmp_path / "log"
+    server = server_factory(worker_num=2, handler=runfile(PRINTS), log_file=log)
+    clients = [Printing(server.address, 1000) for _ in range(4)]
+    for client in clients:
+        client.start()
+    wait_until(lambda: all(client.expected for client in clients), 10, "some lines")
+    assert server.stop(signal.SIGQUIT) == 0
+    for client in clients:
+        with pytest.raises(ConnectionError):
+            client.finish()
+        assert client.expected - printed(all_lines(log)) == Counter(), "lost"
+
+
 def test_last_words(server_factory) -> None:
     """Printed without a newline, by a worker that crashes in the next instruction."""
     server = server_factory(worker_num=1, handler=runfile(PRINTS))

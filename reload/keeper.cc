@@ -173,6 +173,11 @@ class Keeper {
       Finish("drain", {});
     } else if (message->what == "give") {
       Finish("give", std::move(message->fds));
+    } else if (message->what == "kill") {
+      killed_ = true;
+      finish_ = "kill";
+      for (const Child& child : children_) Kill(child);
+      FinishedIfAllGone();
     } else if (message->what == "reopen") {
       if (!message->fds.empty()) Redirect(log_.Fd(), message->fds[0]);
       master_.Send({.what = "reopened"});
@@ -342,6 +347,7 @@ class Keeper {
   }
 
   void OnEnded(Child& child, const Ended& ended) {
+    if (killed_) return FinishedIfAllGone();
     switch (child.phase) {
       case Phase::kLeaving:
         if (!ended.Cleanly())
@@ -517,7 +523,8 @@ class Keeper {
   bool orphaned_ = false;                // the last holder died: the next one recovers
   std::string finish_;                   // "drain" or "give", once asked to end
   std::vector<UniqueFd> inboxes_;
-  bool ended_ = false;  // the slot was drained or given away
+  bool killed_ = false;  // all workers were, as the master wished
+  bool ended_ = false;   // the slot was drained or given away
   bool done_ = false;
   int failures_ = 0;  // deaths in a row without an answer between
   uint64_t answered_before_ = 0;

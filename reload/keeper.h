@@ -30,6 +30,7 @@ struct KeeperStart {
 //   keeper: "replaced" the new worker serves and the old one has gone
 //        or "failed"   with the reason; the old worker, if there was one, serves on
 //   master: "stop"    finish all requests; the keeper goes when it is done
+//   master: "kill"    kill the workers, then go
 //   master: "reopen"  the log goes on in the attached file       keeper: "reopened"
 //   master: "give"    send the connections to the attached inboxes; then the keeper goes
 [[noreturn]] void RunKeeper(KeeperStart start);

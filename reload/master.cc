@@ -191,9 +191,7 @@ void Master::OnSignal(int number) {
   if (number == SIGTERM || number == SIGINT || (number == SIGHUP && has_terminal_)) {
     Ask(Kind::kStop);
   } else if (number == SIGQUIT) {
-    log_.Line("stopping now");
-    KillAll();
-    exit_status_ = 0;
+    StopNow();
   } else if (number == SIGUSR1) {
     Ask(Kind::kReload);
   } else if (number == SIGHUP) {
@@ -205,6 +203,16 @@ void Master::OnSignal(int number) {
   } else if (number == SIGRTMIN) {
     Reopen();
   }
+}
+
+// The keepers end their workers, and then themselves when what those have printed is in the log.
+void Master::StopNow() {
+  log_.Line("stopping now");
+  Ask(Kind::kStop);
+  for (const auto& seat : seats_) {
+    if (seat->keeper != 0) seat->channel.Send({.what = "kill"});
+  }
+  stop_by_ = ClockMs() + kGraceMs;
 }
 
 void Master::OnChildrenEnded() {

@@ -85,6 +85,7 @@ class Master {
   void OneEvent();
   void OnEvent(int fd);
   void OnSignal(int number);
+  void StopNow();
   void OnChildrenEnded();
   void OnKeeperEnded(Seat& seat, const Ended& ended);
   void OnKeeperMessage(Seat& seat);
