@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Callable
 
+import psutil
 import pytest
 
 from integration_tests.harness.one_answer import serve_once
@@ -127,12 +128,19 @@ def test_an_allowed_status_has_its_own_column(faulty, start_witness) -> None:
     assert witness.exit_status == 0
 
 
+def established(witness) -> list:
+    """The connections that are open on both sides, as the witness's kernel knows."""
+    connections = psutil.Process(witness.tree.pid).connections()
+    return [each for each in connections if each.status == psutil.CONN_ESTABLISHED]
+
+
 def test_resting_connections_that_are_closed(faulty, start_witness) -> None:
     server = faulty(close_idle_on_usr1=True)
     witness = start_witness(url=server.url, connections=0, idle=50)
     witness.wait_ready()
     server.server.signal(signal.SIGUSR1)
     server.server.wait_for_line("reloaded")
+    wait_until(lambda: not established(witness), 10, "every close to arrive")
     account = witness.stop()
     tally = server.stop()
     assert tally["closed_idle"] == 50
@@ -304,7 +312,9 @@ def test_one_request_a_connection(faulty, witness) -> None:
     server = faulty()
     account = witness(url=server.url, requests=50, connections=2, close=True)
     assert columns(account) == NO_FAULT
-    assert account["ok"] == server.stop()["answered"] == account["connections"]["connects"] == 50
+    assert account["ok"] == server.stop()["answered"] == 50
+    # The one may connect while the other takes the last request.
+    assert account["connections"]["connects"] in (50, 51)
 
 
 def test_a_signal_ends_the_run_and_the_report_comes(faulty, start_witness) -> None:
