@@ -306,7 +306,7 @@ void Scene::WriteParcel(Input& input) {
 
 void Scene::Change(Input& input) {
   ConnectionTable& table = slot_.table;
-  switch (input.Take<uint8_t>() % 12) {
+  switch (input.Take<uint8_t>() % 13) {
     case 0: {  // a record, as the code would write it, with one field wrong
       const int fd = FdOf(input);
       untouched_.erase(fd);
@@ -356,6 +356,14 @@ void Scene::Change(Input& input) {
       const int fd = FdOf(input);
       untouched_.erase(fd);
       if (IsOurs(fd)) close(fd);
+      return;
+    }
+    case 12: {  // watched for something else than its record says, or not at all
+      const int fd = FdOf(input);
+      const auto how = input.Take<uint8_t>() % 3;
+      epoll_event event = {how == 0 ? EPOLLIN : EPOLLOUT,
+                           {.u64 = graceful::EventData(EventKind::kConnection, fd)}};
+      epoll_ctl(slot_.epoll.Get(), how == 2 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, fd, &event);
       return;
     }
     case 11: {  // what was read, or is to be written
@@ -488,6 +496,9 @@ void Scene::ServeUntilSilent() {
 void Scene::CheckGoesOn() {
   ServeUntilSilent();
   CheckIsSound();
+  for (int fd = 0; fd < kCapacity; ++fd) {  // the clients have read all that there was
+    FUZZ_CHECK(slot_.table.At(fd).Get().state != State::kAnswering);
+  }
   for (size_t i = 0; i < fds_.size(); ++i) {
     if (!untouched_.contains(fds_[i])) continue;
     Check(send(clients_[i].Get(), kGet.data(), kGet.size(), MSG_NOSIGNAL), "send");
