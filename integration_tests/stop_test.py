@@ -49,6 +49,17 @@ def test_requests_in_flight_are_answered(server_factory, number: int) -> None:
     assert port_is_free(port)
 
 
+def test_a_client_that_keeps_its_connection_does_not_hold_up_a_stop(server_factory) -> None:
+    """It has its answer, with `Connection: close`, and is given a moment to close."""
+    server = server_factory(worker_num=1, max_wait_time=600)
+    with server.connect() as connection:
+        connection.send(b"GET /sleep?ms=200 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: server.slots()[0]["requests"] == 1, 10, "the request in hand")
+        server.signal(signal.SIGTERM)
+        assert connection.read_response().headers["connection"] == "close"
+        assert server.wait(60) == 0
+
+
 def test_reloads_and_a_stop_leave_no_request_half_done(
     server_factory, start_witness, tmp_path: Path
 ) -> None:

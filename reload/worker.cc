@@ -138,9 +138,10 @@ class WorkerProcess : public Worker {
     const uint32_t deadline = Deadline();
     connections_.Drain();
     for (;;) {
+      connections_.EnforceDeadlines();  // may close the last one
       if (slot_.status.connections == 0 && !connections_.AcceptWaiting()) return;
-      const int next = connections_.EnforceDeadlines();
       if (Passed(deadline, ClockMs())) return;
+      const int next = connections_.EnforceDeadlines();
       const int left = static_cast<int>(deadline - ClockMs());
       ServeBatch(next == -1 ? left : std::min(next, left));
     }

@@ -119,7 +119,10 @@ def main_killed(run: Run) -> Left:
     gone = run.happens(target.tree.gone)
     seconds = time.monotonic() - begin
     left = [] if gone else [command_line(pid) for pid in target.processes()]
-    again = Target(run.spec, run.recorder, run.new_folder("output"))
+    # What was left may still answer, while the new one tries to get the port.
+    patience = 1 if gone else run.options.patience
+    output = run.new_folder("output")
+    again = Target(run.spec, run.recorder, output, starter_timeout=patience)
     try:
         start = started_again(again)
     finally:
@@ -133,10 +136,8 @@ def started_again(again: Target) -> str:
         again.start()
     except StartFailed as error:
         return str(error)
-    status = again.starter_status
-    said = again.output().strip().splitlines()[-1:]
     again.kill()
-    return f"status {status}: {' '.join(said)}" if status else ""
+    return ""
 
 
 @check(

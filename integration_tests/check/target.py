@@ -19,8 +19,6 @@ from integration_tests.harness.processes import ProcessTree, command_line
 from integration_tests.harness.waiting import wait_until
 
 COMMAND_SECONDS = 30
-# From the first answer to the end of the command that started a daemon.
-STARTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +154,7 @@ class Target:
     recorder: Recorder
     output_path: Path
     start_timeout: float = 20
+    starter_timeout: float = 1  # from the first answer to the end of a daemon's starter
     tree: ProcessTree = field(init=False)
     starter_status: int | None = None  # None: it stays in the foreground
     starter_seconds: float = 0
@@ -178,6 +177,11 @@ class Target:
         self.recorder.watch(self.tree.guard_pid)
         try:
             self._await_service(begun)
+            if self.starter_status:
+                raise StartFailed(
+                    f"{self.spec.url} answers, but the command that should start the server ended "
+                    f"with status {self.starter_status}{self._last_words()}"
+                )
             self.recorder.main_is(self.main())
         except StartFailed:
             self.kill()
@@ -196,7 +200,7 @@ class Target:
         if self.starter_status is not None:
             return
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: self._note_starter(begun), STARTER_SECONDS)
+            wait_until(lambda: self._note_starter(begun), self.starter_timeout)
             self.served_at_once = True  # it served before its starter had ended
 
     def _note_starter(self, begun: float) -> bool:

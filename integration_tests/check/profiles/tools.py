@@ -10,7 +10,7 @@ from pathlib import Path
 from integration_tests.check.target import environment
 
 HELLO = "hello\n"
-SLOW_BYTES = 20_000  # at 40 kB a second: half a second
+SLOW_BYTES = 60_000  # at 40 kB a second: half a second and more, a burst at first included
 SLOW_RATE_KB = 40
 DOWNLOAD_BYTES = 16_000_000
 
