@@ -142,7 +142,8 @@ void Connections::UnpackParcel() {
   const size_t size = size_t{note.parcel.unanswered} + note.parcel.unwritten;
   const UniqueFd bytes(IsByteFile(fds[1], size) ? fds[1] : -1);
   const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(slot_, fd);
-  if (arrived && At(fd).Get().state == State::kFree) {
+  // A record above the mark is no record, whatever it says.
+  if (arrived && (fd >= slot_.table.HighWater() || At(fd).Get().state == State::kFree)) {
     Progress progress = note.parcel.progress;
     progress.in = progress.out = {};
     progress.in_begin = progress.out_begin = 0;
