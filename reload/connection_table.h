@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "reload/buffer_pool.h"
+#include "reload/committed.h"
 
 namespace graceful {
 
@@ -43,26 +44,8 @@ struct Progress {
   Extent Consume(size_t size);
 };
 
-// A connection's place in the table.
-class Record {
- public:
-  Progress Get() const { return copies_[version_.load(std::memory_order_relaxed) & 1]; }
-
-  // Writes the spare copy, then makes it the valid one with one store. A process killed at any
-  // instruction leaves what was before or what is after, nothing between.
-  void Commit(const Progress& progress) {
-    const uint32_t next = version_.load(std::memory_order_relaxed) + 1;
-    copies_[next & 1] = progress;
-    version_.store(next, std::memory_order_release);
-  }
-
-  // Counts the commits: tells whether a note in IoNote is older than the record.
-  uint32_t Version() const { return version_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint32_t> version_;
-  Progress copies_[2];
-};
+// A connection's place in the table. Version() tells whether a note in IoNote is older than it.
+using Record = Committed<Progress>;
 
 // The read or write under way, so that a death in the middle of it is repaired exactly.
 //
