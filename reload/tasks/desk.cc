@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "reload/connection_table.h"
+#include "reload/clock.h"
 #include "signals/check.h"
 
 namespace graceful {
@@ -141,8 +141,8 @@ void Desk::Finish(bool ok, std::string_view text) {
   Place& place = shared_->places[number % kPlaces];
   std::string too_large;
   if (text.size() > stride_) {
-    too_large = fmt::format("the result has {} bytes: task_max_size allows {}", text.size(),
-                            stride_);
+    too_large =
+        fmt::format("the result has {} bytes: task_max_size allows {}", text.size(), stride_);
     text = too_large;
     ok = false;
   }

@@ -88,8 +88,8 @@ class Desk {
   };
   // Sequence numbers count the tasks that were put here; task n is in place n % kPlaces.
   struct Shared {
-    std::atomic<uint32_t> given;  // by the keeper: one more than the last one's number
-    std::atomic<uint64_t> claim;  // by both: see MakeClaim()
+    std::atomic<uint32_t> given;     // by the keeper: one more than the last one's number
+    std::atomic<uint64_t> claim;     // by both: see MakeClaim()
     std::atomic<uint32_t> finished;  // by the worker: one more than the number of the last one
     std::atomic<uint32_t> began;     // by the worker: when it began the last one
     std::atomic<bool> leave;         // by the keeper
@@ -117,10 +117,10 @@ class Desk {
   char* bytes_;
   UniqueFd to_worker_;
   UniqueFd to_keeper_;
-  std::deque<InHandTask> in_hand_;       // the keeper's
-  std::optional<uint32_t> taken_;        // the keeper's: its memory is given back with the next call
-  uint32_t next_ = 0;                    // the worker's
-  uint32_t told_ = 0;                    // the worker's: finished when it told the keeper last
+  std::deque<InHandTask> in_hand_;  // the keeper's
+  std::optional<uint32_t> taken_;   // the keeper's: its memory is given back with the next call
+  uint32_t next_ = 0;               // the worker's
+  uint32_t told_ = 0;               // the worker's: finished when it told the keeper last
   uint64_t told_at_ = 0;
   uint64_t began_at_ = 0;
 };

@@ -99,7 +99,10 @@ TEST(DeskTest, NoTaskIsLostOrTwiceInHandWhenTheWorkerIsKilled) {
     std::multiset<TaskId> seen;
     TaskId id = 0;
     for (int i = 0; i < 20 + round; ++i) {
-      while (desk.HasRoom()) desk.Put(MakeTask(++id, std::to_string(id)));
+      while (desk.HasRoom()) {
+        ++id;
+        desk.Put(MakeTask(id, std::to_string(id)));
+      }
       desk.Wake();
       if (i % 7 == 0) {
         for (const TaskId back : desk.TakeBack()) seen.insert(back);

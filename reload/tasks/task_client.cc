@@ -6,6 +6,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "reload/clock.h"
 #include "signals/check.h"
 
 namespace graceful {
@@ -15,6 +16,9 @@ namespace {
 // The task keeper empties its socket before it writes to a disk, so it is full only for as long
 // as that takes, unless all is lost.
 constexpr int kPatienceMs = 200;
+
+// After a wait in vain: all requests of a slot wait for this one.
+constexpr uint32_t kImpatienceMs = 1000;
 
 }  // namespace
 
@@ -27,15 +31,14 @@ TaskId TaskClient::Start(std::string_view payload) {
   if (message_.empty()) message_.resize(sizeof(TaskCall));
   message_.append(reinterpret_cast<const char*>(&head), sizeof head);
   message_.append(payload);
-  if (started_++ == 0) first_ = head.id;
+  started_.push_back(head.id);
   return head.id;
 }
 
 void TaskClient::Forget() {
   if (message_.capacity() > kMessageBytes) std::string().swap(message_);
   message_.clear();
-  started_ = 0;
-  first_ = 0;
+  started_.clear();
 }
 
 bool TaskClient::Send(int fd, TaskId task, TaskWait wait) {
@@ -45,20 +48,21 @@ bool TaskClient::Send(int fd, TaskId task, TaskWait wait) {
   call.fd = fd;
   call.task = task;
   call.wait = wait;
-  call.tasks = started_;
+  call.tasks = static_cast<uint32_t>(started_.size());
   call.size = static_cast<uint32_t>(message_.size() - sizeof call);
   std::memcpy(message_.data(), &call, sizeof call);
   std::string_view bytes = message_;
   UniqueFd attached;
   if (!FitsInline(bytes.size())) {
-    attached = MakeByteFile(bytes.substr(sizeof call));
+    attached = MakeByteFile({bytes.substr(sizeof call)});
     bytes = bytes.substr(0, sizeof call);
   }
   bool sent = SendMessage(socket_, bytes, attached.Get());
-  if (!sent && errno == EAGAIN) {
+  if (!sent && errno == EAGAIN && (patient_from_ == 0 || Passed(patient_from_, ClockMs()))) {
     pollfd room = {socket_, POLLOUT, 0};
     sent = RetryInterrupted([&] { return poll(&room, 1, kPatienceMs); }) == 1 &&
            SendMessage(socket_, bytes, attached.Get());
+    patient_from_ = sent ? 0 : std::max(1u, ClockMs() + kImpatienceMs);
   }
   Forget();
   return sent;

@@ -1,8 +1,10 @@
 #ifndef GRACEFUL_RELOAD_TASKS_TASK_CLIENT_H_
 #define GRACEFUL_RELOAD_TASKS_TASK_CLIENT_H_
 
+#include <algorithm>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "reload/tasks/task_message.h"
 
@@ -22,8 +24,11 @@ class TaskClient {
   // What was started is not handed over.
   void Forget();
 
-  uint32_t Started() const { return started_; }
-  TaskId First() const { return first_; }  // of those that were started
+  size_t Started() const { return started_.size(); }
+  bool HasStarted(TaskId task) const {
+    return std::find(started_.begin(), started_.end(), task) != started_.end();
+  }
+  TaskId First() const { return started_.front(); }
 
   // Hands over what was started, and asks to be told of a task. When the task keeper does not read,
   // it waits a little. False when that was in vain: nothing was handed over. Throws
@@ -34,9 +39,9 @@ class TaskClient {
   const int socket_;
   const int slot_;
   const uint32_t max_size_;
-  uint32_t started_ = 0;
-  TaskId first_ = 0;
-  std::string message_;  // room for the TaskCall, then the tasks
+  std::vector<TaskId> started_;
+  uint32_t patient_from_ = 0;  // ClockMs(): it has just waited in vain
+  std::string message_;        // room for the TaskCall, then the tasks
 };
 
 }  // namespace graceful

@@ -1,7 +1,9 @@
 #include "reload/tasks/task_message.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -10,13 +12,21 @@
 
 namespace graceful {
 
-UniqueFd MakeByteFile(std::string_view bytes) {
+UniqueFd MakeByteFile(std::initializer_list<std::string_view> bytes) {
   UniqueFd file(Check(memfd_create("bytes", MFD_CLOEXEC), "memfd_create"));
-  for (size_t done = 0; done < bytes.size();) {
-    done += static_cast<size_t>(
-        Check(write(file.Get(), bytes.data() + done, bytes.size() - done), "write", "memfd"));
+  for (const std::string_view part : bytes) {
+    for (size_t done = 0; done < part.size();) {
+      done += static_cast<size_t>(
+          Check(write(file.Get(), part.data() + done, part.size() - done), "write", "memfd"));
+    }
   }
   return file;
+}
+
+bool IsByteFile(int fd, size_t size) {
+  struct stat status;
+  return fcntl(fd, F_GET_SEALS) == F_SEAL_SEAL && fstat(fd, &status) == 0 &&
+         static_cast<size_t>(status.st_size) == size;
 }
 
 bool SendMessage(int socket, std::string_view bytes, int attached) {

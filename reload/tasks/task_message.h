@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "reload/handler.h"
@@ -28,8 +29,8 @@ enum class TaskWait : uint8_t {
 // each task: its id, its size, its payload.
 struct TaskCall {
   int32_t slot;
-  int32_t fd;    // the connection that waits, 0 when none does
-  TaskId task;   // for this one
+  int32_t fd;   // the connection that waits, 0 when none does
+  TaskId task;  // for this one
   TaskWait wait;
   uint32_t tasks;  // that follow
   uint32_t size;   // bytes that follow; in an attached memory file when they are many
@@ -49,11 +50,11 @@ enum class InboxKind : uint32_t {
 
 // What is known of a task, for a connection that waits for it. Followed by the text.
 struct TaskNotice {
-  TaskId task;
-  int32_t fd;
-  TaskState state;
-  bool refused;   // never accepted; the text says why
-  uint32_t size;  // of the text; in an attached memory file when it is large
+  TaskId task = 0;
+  int32_t fd = -1;
+  TaskState state = TaskState::kUnknown;
+  bool refused = false;  // never accepted; the text says why
+  uint32_t size = 0;     // of the text; in an attached memory file when it is large
 };
 
 // Every message is at most this long, what is attached not counted.
@@ -63,7 +64,10 @@ constexpr size_t kMessageBytes = 64 * 1024;
 constexpr bool FitsInline(size_t bytes) { return bytes <= kMessageBytes - 1024; }
 
 // A memory file with these bytes. Throws std::system_error.
-UniqueFd MakeByteFile(std::string_view bytes);
+UniqueFd MakeByteFile(std::initializer_list<std::string_view> bytes);
+
+// Whether `fd` is such a file. It can't be sealed, which tells it from the handler's image.
+bool IsByteFile(int fd, size_t size);
 
 // Sends one message, with a descriptor attached when there is one, without waiting. False and
 // errno when that can't be.
