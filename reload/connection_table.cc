@@ -1,7 +1,6 @@
 #include "reload/connection_table.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <string>
@@ -38,6 +37,13 @@ Extent Progress::Consume(size_t size) {
   if (in_begin < in_end) return {};
   in_begin = in_end = 0;
   return std::exchange(in, {});
+}
+
+void Progress::StopWaiting() {
+  task = 0;
+  wait = TaskWait::kNone;
+  own_task = false;
+  held_back = 0;
 }
 
 // The mapping, each part from a page of its own: header, records, buffer pool. A fresh mapping is
@@ -86,13 +92,6 @@ std::string_view ConnectionTable::HeldRequestLine() const {
     return request.substr(0, request.find_first_of("\r\n"));
   }
   return {};
-}
-
-uint32_t ClockMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto ms = static_cast<uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000);
-  return ms == 0 ? 1 : ms;
 }
 
 }  // namespace graceful

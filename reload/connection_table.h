@@ -11,6 +11,9 @@
 #include <string_view>
 
 #include "reload/buffer_pool.h"
+#include "reload/clock.h"
+#include "reload/committed.h"
+#include "reload/tasks/task_message.h"
 
 namespace graceful {
 
@@ -21,6 +24,7 @@ enum class State : uint8_t {
   kHeld,       // a whole request was read and its handler is running
   kAnswering,  // the response is in the buffer and is being written; anyone can go on
   kLingering,  // all was answered and our side is shut; waits for the peer to close (RFC 9112, 9.6)
+  kWaiting,    // the request in its buffer waits for a task (waiting.cc); earlier answers go out
 };
 
 // All that a successor must know of a connection. It is replaced as a whole, by one store.
@@ -30,39 +34,29 @@ struct Progress {
   bool continue_sent = false;   // "100 Continue" went out for the request being read
   uint8_t deaths = 0;           // workers that died while they held the request
   bool waits_to_write = false;  // the epoll is asked for writability, not readability
-  Extent in = {};               // bytes read: [in_begin, in_end) belong to no answered request
+  bool muted = false;           // the epoll is asked for neither: the client speaks while we wait
+  TaskWait wait = TaskWait::kNone;
+  bool own_task = false;  // that task was started for this request
+  Extent in = {};         // bytes read: [in_begin, in_end) belong to no answered request
   uint32_t in_begin = 0;
   uint32_t in_end = 0;
   Extent out = {};  // bytes to write: [out_begin, out_end) are not yet written
   uint32_t out_begin = 0;
   uint32_t out_end = 0;
-  uint32_t deadline = 0;  // what it waits for must come by then, see ClockMs(); 0: no limit
+  uint32_t deadline = 0;   // what it waits for must come by then, see ClockMs(); 0: no limit
+  uint32_t held_back = 0;  // the last bytes to write, which wait for the task to be accepted
+  TaskId task = 0;         // it waits for this one, or its OnFinish() is running
 
   // Gives up `size` bytes that were answered. Returns the buffer, to be freed once this progress
   // is committed, when it holds no others.
   Extent Consume(size_t size);
+
+  // Forgets the task that it has waited for.
+  void StopWaiting();
 };
 
-// A connection's place in the table.
-class Record {
- public:
-  Progress Get() const { return copies_[version_.load(std::memory_order_relaxed) & 1]; }
-
-  // Writes the spare copy, then makes it the valid one with one store. A process killed at any
-  // instruction leaves what was before or what is after, nothing between.
-  void Commit(const Progress& progress) {
-    const uint32_t next = version_.load(std::memory_order_relaxed) + 1;
-    copies_[next & 1] = progress;
-    version_.store(next, std::memory_order_release);
-  }
-
-  // Counts the commits: tells whether a note in IoNote is older than the record.
-  uint32_t Version() const { return version_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint32_t> version_;
-  Progress copies_[2];
-};
+// A connection's place in the table. Version() tells whether a note in IoNote is older than it.
+using Record = Committed<Progress>;
 
 // The read or write under way, so that a death in the middle of it is repaired exactly.
 //
@@ -82,17 +76,22 @@ struct IoNote {
 // A connection on its way from one slot to another, or a fresh one that the master accepted, as a
 // message on the slot's inbox. Its socket is attached, and a memory file with its bytes if any.
 struct Parcel {
+  InboxKind kind = InboxKind::kConnection;
   Progress progress;  // its extents mean nothing to the receiver; the sizes below do
   uint32_t unanswered = 0;
   uint32_t unwritten = 0;
 };
 
-// The parcel being received: in shared memory for the same reason as IoNote. The descriptors
+// The message being received: in shared memory for the same reason as IoNote. The descriptors
 // arrive in the shared descriptor table, and their numbers in `control`.
 struct InboxNote {
   mmsghdr message;
   iovec vector;
-  Parcel parcel;
+  union {
+    InboxKind kind;
+    Parcel parcel;
+    char bytes[kMessageBytes];
+  };
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
 };
 
@@ -140,7 +139,8 @@ class ConnectionTable {
   int HighWater() const { return std::clamp(header_->high_water, 0, capacity_); }
   void RaiseHighWater(int fd);
 
-  // The bytes of a record that were read and not answered, and those still to be written.
+  // The bytes of a record that were read and not answered, and those still to be written, with
+  // those that are held back.
   std::string_view Unanswered(const Progress& progress) const;
   std::string_view Unwritten(const Progress& progress) const;
 
@@ -162,13 +162,6 @@ class ConnectionTable {
   Record* records_;
   BufferPool pool_;
 };
-
-// Milliseconds of CLOCK_MONOTONIC: the same in every process. Wraps after 49 days, so compare
-// with Passed(). Never 0.
-uint32_t ClockMs();
-inline bool Passed(uint32_t deadline, uint32_t now) {
-  return static_cast<int32_t>(now - deadline) >= 0;
-}
 
 }  // namespace graceful
 

@@ -52,13 +52,15 @@ bool IsBroken(int error) { return error != EAGAIN && error != EWOULDBLOCK && err
 }  // namespace
 
 Connections::Connections(Slot& slot, const Settings& settings, const Worker& worker, Answer answer,
-                         const Log& log)
+                         const Log& log, Finish finish)
     : slot_(slot),
       settings_(settings),
       worker_(worker),
       answer_(std::move(answer)),
+      finish_(std::move(finish)),
       log_(log),
-      limits_{settings.max_header, settings.max_body} {}
+      limits_{settings.max_header, settings.max_body},
+      tasks_(slot.tasks.Get(), slot.number, settings.task_max_size) {}
 
 // --- Coming and going -----------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ void Connections::Add(int fd, const Progress& progress) {
   slot_.table.RaiseHighWater(fd);
   At(fd).Commit(progress);
   Count(slot_.status.connections);
-  if (!Watch(EPOLL_CTL_ADD, fd, /*writable=*/false)) return Close(fd, /*by_peer=*/false);
+  if (!Watch(EPOLL_CTL_ADD, fd)) return Close(fd, /*by_peer=*/false);
   if (IsFull()) return PauseAccepting("as many as max_connection allows");
   if (fd >= FirstSpare()) PauseAccepting("no descriptor is left (ulimit -n)");
 }
@@ -170,13 +172,16 @@ void Connections::WatchInbox(bool watched) {
   if (!watched) slot_.table.ExpectDeadline(ClockMs() + Milliseconds(kPauseSeconds));
 }
 
-bool Connections::Watch(int operation, int fd, bool writable) {
-  epoll_event event = {writable ? EPOLLOUT : EPOLLIN,
+// For what the record says.
+bool Connections::Watch(int operation, int fd) {
+  const Progress progress = At(fd).Get();
+  const EPOLL_EVENTS wanted = progress.waits_to_write ? EPOLLOUT : EPOLLIN;
+  epoll_event event = {progress.muted && !progress.waits_to_write ? 0u : wanted,
                        {.u64 = EventData(EventKind::kConnection, fd)}};
   if (epoll_ctl(slot_.epoll.Get(), operation, fd, &event) == 0) return true;
   // After a death nobody knows whether it is watched already.
-  if (errno == EEXIST) return Watch(EPOLL_CTL_MOD, fd, writable);
-  if (errno == ENOENT) return Watch(EPOLL_CTL_ADD, fd, writable);
+  if (errno == EEXIST) return Watch(EPOLL_CTL_MOD, fd);
+  if (errno == ENOENT) return Watch(EPOLL_CTL_ADD, fd);
   log_.Line("epoll_ctl for connection {}: {}", fd, std::strerror(errno));
   return false;
 }
@@ -192,6 +197,8 @@ void Connections::OnReady(int fd) {
       return Advance(fd);
     case State::kLingering:
       return Discard(fd);
+    case State::kWaiting:
+      return OnWaitingReady(fd);
     case State::kFree:  // closed earlier in this batch of events
     case State::kHeld:
       return;
@@ -338,7 +345,9 @@ Connections::Input Connections::WaitForMore(int fd, std::unique_ptr<RequestParse
 
 // The heart of it: the request is held, answered, and taken from the buffer together with the
 // answer's arrival in the other. In between, a death leaves the request as it was.
-Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
+// `result`: what it has waited for, when it was deferred before.
+Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser,
+                                              const TaskResult* result) {
   Record& record = At(fd);
   Progress progress = record.Get();
   progress.state = State::kHeld;
@@ -348,8 +357,10 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
   const std::string_view bytes = slot_.table.Unanswered(progress);
   const size_t size = parser.Size();
   ResponseWriter::Framing framing = {.head = parser.IsHead(), .http10 = parser.IsHttp10()};
-  ++requests_;
-  Count(slot_.status.requests);
+  if (result == nullptr) {
+    ++requests_;
+    Count(slot_.status.requests);
+  }
   const std::string* head;
   ResetResponse();
   // Decided when the response is there: a stop may have been asked for meanwhile.
@@ -357,10 +368,7 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
     return !parser.KeepAlive() || (slot_.table.Draining() && size == bytes.size());
   };
   try {
-    {
-      const Beat beat(slot_.table.Pulse());
-      answer_(parser.MakeRequest(bytes, worker_), response_);
-    }
+    RunHandler(parser.MakeRequest(bytes, worker_), result);
     framing.close = is_last();
     head = &writer_.Head(response_, framing);
   } catch (const std::exception& error) {
@@ -371,14 +379,22 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
     head = &HandlerFailed(bytes, "it threw what is no std::exception", framing);
   }
 
+  if (!response_.deferred_to.empty()) return WaitForTask(fd, progress);
   Extent outgrown;
   const bool has_body = ResponseWriter::HasBody(response_, framing);
-  if (!AppendAnswer(progress, *head, has_body ? std::string_view(response_.body) : "", outgrown)) {
+  const std::string_view body = has_body ? std::string_view(response_.body) : "";
+  if (!AppendAnswer(progress, *head, body, outgrown)) {
     log_.Line("no buffer is free for a response of {} bytes", response_.body.size());
     return Refuse(fd, 503, "no buffer is free");
   }
-  progress.state = State::kAnswering;
   progress.close_after = framing.close;
+  if (tasks_.Started() > 0) {
+    const Input input = HoldBack(fd, progress, head->size() + body.size());
+    Pool().Free(outgrown);
+    return input;
+  }
+  progress.StopWaiting();
+  progress.state = State::kAnswering;
   const Extent used = progress.Consume(size);
   record.Commit(progress);
   Count(slot_.status.answered);
@@ -387,10 +403,26 @@ Connections::Input Connections::AnswerRequest(int fd, RequestParser& parser) {
   return framing.close ? Input::kLast : Input::kHasMore;
 }
 
+void Connections::RunHandler(const Request& request, const TaskResult* result) {
+  const Beat beat(slot_.table.Pulse());
+  in_handler_ = true;
+  if (result == nullptr) {
+    answer_(request, response_);
+  } else {
+    finish_(*result, request, response_);
+  }
+  in_handler_ = false;
+  if (!response_.deferred_to.empty() && !ParseTaskId(response_.deferred_to)) {
+    throw std::invalid_argument("'" + response_.deferred_to + "' is no task's id");
+  }
+}
+
 const std::string& Connections::HandlerFailed(std::string_view request, const char* why,
                                               ResponseWriter::Framing framing) {
   log_.Error("the handler failed at '{}': {}", request.substr(0, request.find('\r')), why);
   Count(slot_.status.failed);
+  in_handler_ = false;
+  tasks_.Forget();
   response_ = PlainResponse(500, "the handler failed");
   return writer_.Head(response_, framing);
 }
@@ -402,6 +434,8 @@ void Connections::ResetResponse() {
   response_.content_type = kPlainText;
   response_.headers.clear();
   response_.body.clear();
+  response_.deferred_to.clear();
+  tasks_.Forget();
 }
 
 // Answers what is no request of ours, or finds no room, and reads no further: nobody knows where
@@ -461,7 +495,8 @@ bool Connections::Flush(int fd) {
   for (;;) {
     Progress progress = record.Get();
     if (!progress.out) return progress.state != State::kFree;
-    const std::string_view unwritten = slot_.table.Unwritten(progress);
+    std::string_view unwritten = slot_.table.Unwritten(progress);
+    unwritten.remove_suffix(progress.held_back);
     if (unwritten.empty()) {
       FinishAnswer(fd, progress);
       return true;
@@ -469,7 +504,7 @@ bool Connections::Flush(int fd) {
     IoNote& note = Note(IoNote::Kind::kSend, fd, unwritten.data(), unwritten.size());
     if (sendmmsg(fd, &note.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) {
       progress.out_begin += note.message.msg_len;
-      if (progress.out_begin == progress.out_end) {
+      if (progress.out_begin + progress.held_back == progress.out_end) {
         FinishAnswer(fd, progress);
         return true;
       }
@@ -485,28 +520,36 @@ bool Connections::Flush(int fd) {
   }
 }
 
-// All is written: the connection rests again, or ends.
+// All is written: the connection rests again, or ends, or waits for a task.
 void Connections::FinishAnswer(int fd, Progress progress) {
-  const bool watched = progress.waits_to_write;
-  const Extent written = std::exchange(progress.out, {});
-  progress.out_begin = progress.out_end = 0;
-  progress.state = State::kResting;
+  const bool waits = progress.state == State::kWaiting;
+  const bool watched = progress.waits_to_write || (progress.muted && !waits);
+  Extent written;
+  if (progress.held_back == 0) {
+    written = std::exchange(progress.out, {});
+    progress.out_begin = progress.out_end = 0;
+  }
+  if (!waits) {
+    progress.state = State::kResting;
+    progress.muted = false;
+  }
   progress.waits_to_write = false;
   progress.deadline = 0;
-  if (progress.in) SetDeadline(progress, settings_.body_timeout);
+  if (progress.in && !waits) SetDeadline(progress, settings_.body_timeout);
   At(fd).Commit(progress);
   Pool().Free(written);
-  if (watched) Watch(EPOLL_CTL_MOD, fd, /*writable=*/false);
+  if (watched) Watch(EPOLL_CTL_MOD, fd);
+  if (waits) return;
   if (progress.close_after || (slot_.table.Draining() && !progress.in)) Linger(fd);
 }
 
 void Connections::WaitToWrite(int fd, Progress progress) {
   if (progress.waits_to_write) return;
-  progress.state = State::kAnswering;
+  if (progress.state != State::kWaiting) progress.state = State::kAnswering;
   progress.waits_to_write = true;
   SetDeadline(progress, settings_.send_timeout);
   At(fd).Commit(progress);
-  Watch(EPOLL_CTL_MOD, fd, /*writable=*/true);
+  Watch(EPOLL_CTL_MOD, fd);
 }
 
 // --- Ending ---------------------------------------------------------------------------------
@@ -519,14 +562,14 @@ void Connections::Linger(int fd) {
   const Extent out = progress.out;
   begun_.erase(fd);
   if (shutdown(fd, SHUT_WR) == -1) return Close(fd, /*by_peer=*/true);
-  const bool watched = progress.waits_to_write;
+  const bool watched = progress.waits_to_write || progress.muted;
   progress = {};
   progress.state = State::kLingering;
   SetDeadline(progress, kLingerSeconds);
   At(fd).Commit(progress);
   Pool().Free(in);
   Pool().Free(out);
-  if (watched) Watch(EPOLL_CTL_MOD, fd, /*writable=*/false);
+  if (watched) Watch(EPOLL_CTL_MOD, fd);
 }
 
 void Connections::Discard(int fd) {

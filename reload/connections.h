@@ -11,6 +11,7 @@
 #include "reload/response_writer.h"
 #include "reload/settings.h"
 #include "reload/slot.h"
+#include "reload/tasks/task_client.h"
 
 namespace graceful {
 
@@ -24,8 +25,15 @@ class Connections {
   // Answers a request. May throw: that is a 500.
   using Answer = std::function<void(const Request&, Response&)>;
 
+  // Answers a request that has waited for a task.
+  using Finish = std::function<void(const TaskResult&, const Request&, Response&)>;
+
   Connections(Slot& slot, const Settings& settings, const Worker& worker, Answer answer,
-              const Log& log);
+              const Log& log, Finish finish = {});
+
+  // For the handler while it answers: a task that is handed over when it has. Throws as
+  // Worker::StartTask() says.
+  std::string StartTask(std::string_view payload);
 
   // Adds the slot's listeners and its inbox to its epoll.
   void StartAccepting();
@@ -34,13 +42,13 @@ class Connections {
   // or room run out, it leaves them waiting until a connection closes.
   bool Accept(int listener);
 
-  // Takes the parcels that wait in the inbox, for as long as no message from the keeper comes.
+  // Takes what waits in the inbox, for as long as no message from the keeper comes.
   void ReceiveParcels();
 
   // The same with every listener and the inbox; false when nobody came.
   bool AcceptWaiting();
 
-  // Takes one parcel from the inbox; false when there is none, or no descriptor for it.
+  // Takes one message from the inbox; false when there is none, or no descriptor for it.
   bool ReceiveParcel();
 
   // The epoll says that the connection can be read or written, or is broken.
@@ -70,7 +78,7 @@ class Connections {
   BufferPool& Pool() { return slot_.table.Pool(); }
 
   void Add(int fd, const Progress& progress);
-  bool Watch(int operation, int fd, bool writable);
+  bool Watch(int operation, int fd);
   void Close(int fd, bool by_peer);
   void Linger(int fd);
   bool IsFull() const;
@@ -90,7 +98,8 @@ class Connections {
   void Advance(int fd);
   Input AnswerBuffered(int fd);
   Input WaitForMore(int fd, std::unique_ptr<RequestParser> parser);
-  Input AnswerRequest(int fd, RequestParser& parser);
+  Input AnswerRequest(int fd, RequestParser& parser, const TaskResult* result = nullptr);
+  void RunHandler(const Request& request, const TaskResult* result);
   const std::string& HandlerFailed(std::string_view request, const char* why,
                                    ResponseWriter::Framing framing);
   void ResetResponse();
@@ -105,13 +114,28 @@ class Connections {
   // parcels.cc
   bool SendParcel(int fd, int inbox, uint32_t deadline);
   void UnpackParcel();
+  std::pair<int, int> InboxDescriptors();
   void Forget(int fd);
+
+  // waiting.cc
+  Input WaitForTask(int fd, Progress progress);
+  Input HoldBack(int fd, Progress progress, size_t size);
+  Input HandOver(int fd, const Progress& progress);
+  void AskAgain(int fd);
+  void AskAgainForAll();
+  void OnWaitingReady(int fd);
+  void UnpackInbox();
+  void UnpackNotices();
+  void OnNotice(const TaskNotice& notice, std::string_view text);
+  void Release(int fd, const RequestParser& parser);
+  void RefuseTask(int fd, std::string_view why);
 
   // recovery.cc
   void ApplyNote();
   static bool IsPossible(const Progress& progress);
   bool IsSound(const Progress& progress);
   void RetryHeld(int fd, bool was_stuck);
+  void AnswerInstead(int fd, Progress progress, const RequestParser& parser, Response response);
   std::vector<int> OpenConnections();
   void AdoptStrays(const std::vector<int>& sockets);
 
@@ -119,6 +143,7 @@ class Connections {
   const Settings& settings_;
   const Worker& worker_;
   const Answer answer_;
+  const Finish finish_;
   const Log& log_;
   const RequestLimits limits_;
   ResponseWriter writer_;
@@ -129,6 +154,8 @@ class Connections {
   bool paused_ = false;  // not accepting, until there is room again
   bool said_full_ = false;
   bool inbox_paused_ = false;
+  bool in_handler_ = false;
+  TaskClient tasks_;
   uint64_t requests_ = 0;
 };
 

@@ -16,6 +16,7 @@ struct KeeperStart {
   int number;
   std::vector<UniqueFd> listeners;
   UniqueFd inbox;
+  UniqueFd tasks;   // to the task keeper, if there is one
   Channel channel;  // to the master
   SlotStatus& status;
   const Settings& settings;

@@ -1,7 +1,7 @@
 #ifndef GRACEFUL_RELOAD_LOADED_HANDLER_H_
 #define GRACEFUL_RELOAD_LOADED_HANDLER_H_
 
-#include <memory>
+#include <string>
 
 #include "reload/handler.h"
 #include "signals/unique_fd.h"
@@ -22,8 +22,15 @@ class LoadedHandler {
   }
   void Run(const Request& request, Response& response) const { on_request_(request, response); }
 
+  // Throws std::runtime_error when there are task workers and no OnTask() for them.
+  void RequireTasks(int task_worker_num) const;
+  void RunTask(const Task& task, std::string& result) const { on_task_(task, result); }
+  void Finish(const TaskResult& result, const Request& request, Response& response) const;
+
  private:
   decltype(&OnRequest) on_request_;
+  decltype(&OnTask) on_task_;
+  decltype(&OnFinish) on_finish_;
   decltype(&OnWorkerStart) on_worker_start_;
   decltype(&OnWorkerStop) on_worker_stop_;
 };

@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -17,6 +15,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "reload/child_process.h"
 #include "reload/handler_image.h"
 #include "reload/keeper.h"
 #include "reload/log_file.h"
@@ -35,6 +34,8 @@ constexpr uint32_t kKeeperPauseMs = 1000;
 
 // How soon the master tries again to accept and deal out, when there was no room.
 constexpr uint32_t kParkedPauseMs = 20;
+
+constexpr char kNoTasks[] = "there are no task workers: task_worker_num is 0";
 
 // Beyond max_wait_time, for keepers that are only busy with going.
 constexpr uint32_t kGraceMs = 5000;
@@ -71,42 +72,6 @@ std::string ControlPath(const Settings& settings, int port) {
   return DefaultControlPath(port != 0 ? std::to_string(port) : "pid-" + std::to_string(getpid()));
 }
 
-// Closes all but standard input, output and error and those in `keep`.
-void CloseAllBut(std::vector<int> keep) {
-  keep.insert(keep.end(), {0, 1, 2});
-  std::sort(keep.begin(), keep.end());
-  unsigned first = 0;
-  for (const int fd : keep) {
-    if (static_cast<unsigned>(fd) > first) close_range(first, fd - 1, 0);
-    first = std::max(first, static_cast<unsigned>(fd) + 1);
-  }
-  close_range(first, ~0u, 0);
-}
-
-// Becomes the user and group that the settings name, for good.
-void DropPrivileges(const Settings& settings) {
-  if (settings.user.empty() && settings.group.empty()) return;
-  gid_t group = getgid();
-  const passwd* user = nullptr;
-  if (!settings.user.empty()) {
-    user = getpwnam(settings.user.c_str());
-    if (user == nullptr) throw std::runtime_error("there is no user '" + settings.user + "'");
-    group = user->pw_gid;
-  }
-  if (!settings.group.empty()) {
-    const struct group* named = getgrnam(settings.group.c_str());
-    if (named == nullptr) throw std::runtime_error("there is no group '" + settings.group + "'");
-    group = named->gr_gid;
-  }
-  if (user != nullptr) {
-    Check(initgroups(settings.user.c_str(), group), "initgroups", settings.user);
-  } else {
-    Check(setgroups(0, nullptr), "setgroups");
-  }
-  Check(setgid(group), "setgid", settings.group);
-  if (user != nullptr) Check(setuid(user->pw_uid), "setuid", settings.user);
-}
-
 // Settings that only a restart changes: what a master and its keepers hold for life.
 std::string NeedRestart(const Settings& before, const Settings& now) {
   std::string names;
@@ -117,6 +82,9 @@ std::string NeedRestart(const Settings& before, const Settings& now) {
   compare(before.port, now.port, "port");
   compare(before.backlog, now.backlog, "backlog");
   compare(before.buffer_size, now.buffer_size, "buffer_size");
+  compare(before.task_worker_num == 0, now.task_worker_num == 0, "task_worker_num");
+  compare(before.task_queue, now.task_queue, "task_queue");
+  compare(before.task_queue_size, now.task_queue_size, "task_queue_size");
   compare(before.user, now.user, "user");
   compare(before.group, now.group, "group");
   compare(before.pid_file, now.pid_file, "pid_file");
@@ -140,6 +108,7 @@ Master::Master(Settings settings, std::vector<std::string> arguments,
       events_(Check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       listeners_(settings_),
       control_(ControlPath(settings_, listeners_.Port())),
+      tasks_(settings_),
       statuses_(MapStatuses()) {
   RaiseDescriptorLimit();
   IgnoreUntilExec({SIGPIPE, SIGXFSZ});
@@ -182,6 +151,7 @@ void Master::OnEvent(int fd) {
   for (const auto& seat : seats_) {
     if (seat->channel.Get() == fd) return OnKeeperMessage(*seat);
   }
+  if (tasks_.ToKeeper().Get() == fd) return OnTaskKeeperMessage();
   OnParkedListener(fd);
 }
 
@@ -194,6 +164,8 @@ void Master::OnSignal(int number) {
     StopNow();
   } else if (number == SIGUSR1) {
     Ask(Kind::kReload);
+  } else if (number == SIGUSR2) {
+    Ask(Kind::kReloadTasks);
   } else if (number == SIGHUP) {
     Ask(Kind::kReconfigure);
   } else if (number == SIGTTIN) {
@@ -217,6 +189,7 @@ void Master::StopNow() {
 
 void Master::OnChildrenEnded() {
   for (const Ended& ended : ReapChildren()) {
+    if (ended.pid == tasks_.Keeper()) OnTaskKeeperEnded(ended);
     for (const auto& seat : seats_) {
       if (seat->keeper == ended.pid) {
         OnKeeperEnded(*seat, ended);
@@ -237,7 +210,10 @@ void Master::OnKeeperEnded(Seat& seat, const Ended& ended) {
   if (seat.leaving) {
     if (!ended.Cleanly()) log_.Warning("keeper {} {}", seat.number, ended.Describe());
     const int number = seat.number;
-    if (!stopping_) seats_.pop_back();
+    if (!stopping_) {
+      seats_.pop_back();
+      tasks_.SetInbox(number, -1);
+    }
     return SlotDone(number);
   }
   log_.Error("keeper {} {}: its connections are lost", seat.number, ended.Describe());
@@ -255,6 +231,32 @@ void Master::OnKeeperMessage(Seat& seat) {
   if (message->what == "replaced") SlotDone(seat.number);
   if (message->what == "failed") SlotFailed(seat.number, message->text);
   if (message->what == "reopened" && reopening_.erase(seat.number) > 0) ReopenedIfAll();
+}
+
+void Master::OnTaskKeeperEnded(const Ended& ended) {
+  Unwatch(events_, tasks_.ToKeeper().Get());
+  tasks_.OnEnded();
+  if (stopping_) tasks_.DoNotStart();
+  if (reopening_.erase(kTasks) > 0) ReopenedIfAll();
+  if (tasks_left_) return SlotDone(kTasks);
+  log_.Error("the task keeper {}", ended.Describe());
+  if (!job_ || !job_->waiting.contains(kTasks)) return;
+  if (stopping_) return SlotDone(kTasks);
+  SlotFailed(kTasks, "the task keeper " + ended.Describe());
+}
+
+void Master::OnTaskKeeperMessage() {
+  const std::optional<Message> message = tasks_.ToKeeper().Receive();
+  if (!message) return Unwatch(events_, tasks_.ToKeeper().Get());  // SIGCHLD comes, too
+  if (message->what == "reopened" && reopening_.erase(kTasks) > 0) ReopenedIfAll();
+  if (message->what == "stopped") tasks_left_ = message->text;
+  if (message->what != "replaced" && message->what != "failed") return;
+  if (job_) job_->task_workers = message->number;
+  if (message->what == "replaced") {
+    SlotDone(kTasks);
+  } else {
+    SlotFailed(kTasks, message->text);
+  }
 }
 
 void Master::OnControlClient() {
@@ -282,6 +284,11 @@ void Master::OnCommand(int fd) {
   } else if (message->what == "reopen") {
     log_.Line("ctl reopen");
     Reopen(std::move(client));
+  } else if (message->what == "reload-tasks") {
+    log_.Line("ctl reload-tasks");
+    Ask(Kind::kReloadTasks, std::move(client));
+  } else if (message->what == "tasks" || message->what == "retry" || message->what == "drop") {
+    AskTasks(*message, std::move(client));
   } else if (message->what == "stop") {
     log_.Line("ctl stop");
     Ask(Kind::kStop, std::move(client));
@@ -396,6 +403,8 @@ void Master::Begin(Job job) {
         [[fallthrough]];
       case Kind::kReload:
         return BeginReload(settings_);
+      case Kind::kReloadTasks:
+        return BeginReloadTasks();
       case Kind::kReconfigure:
         return BeginReload(ReadConfigurationAgain());
       case Kind::kGrow:
@@ -412,12 +421,22 @@ void Master::Begin(Job job) {
 
 void Master::BeginReload(const Settings& settings) {
   next_ = {std::make_shared<UniqueFd>(ReadHandlerImage(settings.handler)), settings,
-           code_.generation + 1};
+           std::max(code_.generation, task_code_.generation) + 1};
   for (const auto& seat : seats_) job_->todo.push_back(seat->number);
+  if (job_->kind != Kind::kReload && tasks_.IsWanted()) job_->todo.push_back(kTasks);
   if (job_->kind != Kind::kStart) {
     manager_.Reloading();
     log_.Line("reload: generation {}, {}", next_.generation, settings.handler);
   }
+  TellNext();
+}
+
+void Master::BeginReloadTasks() {
+  if (!tasks_.IsWanted()) throw std::runtime_error(kNoTasks);
+  next_ = {std::make_shared<UniqueFd>(ReadHandlerImage(settings_.handler)), settings_,
+           std::max(code_.generation, task_code_.generation) + 1};
+  job_->todo.push_back(kTasks);
+  log_.Line("reload of the task workers: generation {}, {}", next_.generation, settings_.handler);
   TellNext();
 }
 
@@ -472,27 +491,48 @@ void Master::BeginStop() {
     job_->waiting.insert(seat->number);
     seat->channel.Send({.what = "stop"});
   }
-  if (job_->waiting.empty()) Finish(true, "");
+  // Last, since slots may wait for tasks.
+  tasks_.DoNotStart();
+  if (tasks_.IsRunning()) job_->todo.push_back(kTasks);
+  if (!job_->waiting.empty()) return;
+  if (!job_->todo.empty()) return TellNext();
+  Finish(true, "");
 }
 
 // Slots start together; they are replaced one after another.
 void Master::TellNext() {
   const bool together = job_->kind == Kind::kStart;
   while (!job_->todo.empty() && (together || job_->waiting.empty())) {
-    Seat& seat = *FindSeat(job_->todo.front());
+    const int number = job_->todo.front();
     job_->todo.pop_front();
-    job_->waiting.insert(seat.number);
+    job_->waiting.insert(number);
+    if (number == kTasks) {
+      TellTasks();
+      continue;
+    }
+    Seat& seat = *FindSeat(number);
     if (seat.keeper == 0) StartKeeper(seat);
-    TellToRun(seat, next_);
+    TellToRun(seat.channel, next_);
   }
+}
+
+void Master::TellTasks() {
+  if (job_->kind == Kind::kStop) {
+    const auto left =
+        static_cast<int32_t>(job_->started + Milliseconds(settings_.max_wait_time) - ClockMs());
+    tasks_.ToKeeper().Send({.what = "stop", .number = std::max(1000, left)});
+    return;
+  }
+  if (!tasks_.IsRunning()) StartTaskKeeper();
+  TellToRun(tasks_.ToKeeper(), next_);
 }
 
 void Master::SlotDone(int slot) {
   if (!job_ || job_->waiting.erase(slot) == 0) {
-    log_.Line("slot {} serves again", slot);
+    log_.Line("{} again", slot == kTasks ? "tasks run" : fmt::format("slot {} serves", slot));
     return;
   }
-  ++job_->done;
+  if (slot != kTasks) ++job_->done;
   if (!job_->waiting.empty()) return;
   if (!job_->todo.empty()) return TellNext();
   Finish(true, Outcome());
@@ -501,8 +541,13 @@ void Master::SlotDone(int slot) {
 // The first failure ends the job: the slots that were not told yet go on as they are.
 void Master::SlotFailed(int slot, const std::string& reason) {
   if (!job_ || job_->waiting.erase(slot) == 0) return;
-  std::string text = fmt::format("slot {}: {}", slot, reason);
-  if (job_->kind == Kind::kReload || job_->kind == Kind::kReconfigure) {
+  std::string text = slot == kTasks ? "tasks: " + reason : fmt::format("slot {}: {}", slot, reason);
+  if (slot == kTasks) {
+    if (job_->kind != Kind::kStart) {
+      text +=
+          fmt::format("; {} task workers replaced, the others go on as before", job_->task_workers);
+    }
+  } else if (job_->kind == Kind::kReload || job_->kind == Kind::kReconfigure) {
     text += fmt::format("; {} of {} workers replaced, the others serve on as before", job_->done,
                         seats_.size());
   }
@@ -513,7 +558,10 @@ void Master::Finish(bool ok, const std::string& text) {
   Job job = std::move(*job_);
   job_.reset();
   const bool runs_code = job.kind != Kind::kStop && job.kind != Kind::kShrink;
-  if (ok && runs_code) {
+  const bool runs_tasks =
+      job.kind == Kind::kStart || job.kind == Kind::kReconfigure || job.kind == Kind::kReloadTasks;
+  if (ok && runs_tasks) task_code_ = next_;
+  if (ok && runs_code && job.kind != Kind::kReloadTasks) {
     code_ = next_;
     settings_ = code_.settings;
   }
@@ -521,7 +569,8 @@ void Master::Finish(bool ok, const std::string& text) {
     uint64_t answered = 0;
     for (const auto& seat : seats_) answered += statuses_[seat->number].answered;
     const std::string outcome =
-        fmt::format("stopped in {} ms, {} requests answered", ClockMs() - job.started, answered);
+        fmt::format("stopped in {} ms, {} requests answered{}{}", ClockMs() - job.started, answered,
+                    tasks_left_.value_or("").empty() ? "" : "; ", tasks_left_.value_or(""));
     log_.Line("{}", outcome);
     exit_status_ = 0;
     for (const Channel& asker : job.askers) asker.Send({.what = "ok", .text = outcome});
@@ -559,7 +608,12 @@ std::string Master::Outcome() const {
   const uint32_t ms = ClockMs() - job_->started;
   switch (job_->kind) {
     case Kind::kStart:
-      return fmt::format("ready: {} workers in {} ms; pid {}", job_->done, ms, getpid());
+      return fmt::format(
+          "ready: {} workers{} in {} ms; pid {}", job_->done,
+          tasks_.IsWanted() ? fmt::format(", {} task workers", job_->task_workers) : "", ms,
+          getpid());
+    case Kind::kReloadTasks:
+      return fmt::format("{} task workers replaced in {} ms", job_->task_workers, ms);
     case Kind::kGrow:
       return fmt::format("one worker more: {}", seats_.size());
     case Kind::kShrink:
@@ -574,6 +628,10 @@ Settings Master::ReadConfigurationAgain() {
   Settings settings = ReadSettings(arguments_, directory_);
   const std::string names = NeedRestart(settings_, settings);
   if (!names.empty()) log_.Warning("changed, but needs a restart: {}", names);
+  if (!tasks_.IsWanted() || settings.task_worker_num == 0) {
+    settings.task_worker_num = settings_.task_worker_num;
+  }
+  settings.task_queue = settings_.task_queue;
   return settings;
 }
 
@@ -590,6 +648,7 @@ Master::Seat& Master::AddSeat() {
   seat->inbox_out.Reset(ends[1]);
   std::memset(static_cast<void*>(&statuses_[seat->number]), 0, sizeof(SlotStatus));
   seats_.push_back(std::move(seat));
+  tasks_.SetInbox(seats_.back()->number, seats_.back()->inbox_in.Get());
   return *seats_.back();
 }
 
@@ -612,11 +671,13 @@ void Master::BecomeKeeper(Seat& seat, Channel channel) {
     KeeperStart start = {.number = seat.number,
                          .listeners = listeners_.ForSlot(seat.number),
                          .inbox = UniqueFd(seat.inbox_out.Release()),
+                         .tasks = UniqueFd(tasks_.Calls()),
                          .channel = std::move(channel),
                          .status = statuses_[seat.number],
                          .settings = settings_,
                          .log = log_.As("keeper " + std::to_string(seat.number))};
     std::vector<int> keep = {start.inbox.Get(), start.channel.Get(), start.log.Fd()};
+    if (start.tasks) keep.push_back(start.tasks.Get());
     for (const UniqueFd& listener : start.listeners) keep.push_back(listener.Get());
     CloseAllBut(std::move(keep));
     DropPrivileges(settings_);
@@ -627,14 +688,36 @@ void Master::BecomeKeeper(Seat& seat, Channel channel) {
   }
 }
 
-void Master::TellToRun(Seat& seat, const Code& code) {
+void Master::StartTaskKeeper() {
+  std::map<int, int> inboxes;
+  for (const auto& seat : seats_) inboxes[seat->number] = seat->inbox_in.Get();
+  tasks_.Start(settings_, inboxes, log_);
+  Watch(events_, tasks_.ToKeeper().Get());
+}
+
+// It answers ctl itself.
+void Master::AskTasks(Message& message, Channel client) {
+  if (!tasks_.IsWanted()) {
+    client.Send({.what = "error", .text = kNoTasks});
+  } else if (!tasks_.IsRunning()) {
+    client.Send({.what = "error", .text = "the task keeper has ended and is about to start again"});
+  } else {
+    message.fds.clear();
+    message.fds.emplace_back(
+        Check(fcntl(client.Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
+    tasks_.ToKeeper().Send(message);
+  }
+}
+
+void Master::TellToRun(const Channel& keeper, const Code& code) {
   Message message = {.what = "reload", .text = Encode(code.settings), .number = code.generation};
   message.fds.emplace_back(
       Check(fcntl(code.image->Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
-  seat.channel.Send(message);
+  keeper.Send(message);
 }
 
 void Master::KillAll() {
+  tasks_.Kill();
   for (const auto& seat : seats_) {
     if (seat->keeper == 0) continue;
     kill(-seat->keeper, SIGKILL);
@@ -656,6 +739,7 @@ int Master::NextTimeout() const {
   if (!parked_watched_) consider(watch_parked_at_);
   consider(stop_by_);
   consider(manager_.NextSign());
+  consider(tasks_.StartAt());
   for (const auto& seat : seats_) consider(seat->start_at);
   return next == INT32_MAX ? -1 : next + 1;
 }
@@ -675,7 +759,11 @@ void Master::OnTime() {
   for (const auto& seat : seats_) {
     if (seat->start_at == 0 || !Passed(seat->start_at, now)) continue;
     StartKeeper(*seat);
-    TellToRun(*seat, code_);
+    TellToRun(seat->channel, code_);
+  }
+  if (tasks_.StartAt() != 0 && Passed(tasks_.StartAt(), now)) {
+    StartTaskKeeper();
+    if (task_code_.image) TellToRun(tasks_.ToKeeper(), task_code_);
   }
 }
 

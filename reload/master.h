@@ -17,6 +17,7 @@
 #include "reload/service_manager.h"
 #include "reload/settings.h"
 #include "reload/slot.h"
+#include "reload/tasks/task_seat.h"
 #include "signals/children.h"
 #include "signals/signal_fd.h"
 
@@ -28,6 +29,7 @@ namespace graceful {
 //   SIGTERM, SIGINT   stop: finish every request, then exit with 0
 //   SIGQUIT           stop now
 //   SIGUSR1           replace the workers, one slot after another
+//   SIGUSR2           replace the task workers, one after another
 //   SIGTTIN, SIGTTOU  one slot more, one fewer
 //   SIGRTMIN          open the log file again, after a rotation
 //   SIGHUP            with a terminal: as SIGTERM; without: read the configuration and reload
@@ -51,7 +53,10 @@ class Master {
   std::vector<std::string> Urls() const { return listeners_.Urls(); }
 
  private:
-  enum class Kind { kStart, kReload, kReconfigure, kGrow, kShrink, kStop };
+  enum class Kind { kStart, kReload, kReloadTasks, kReconfigure, kGrow, kShrink, kStop };
+
+  // The task keeper's number among the slots that a job sees to.
+  static constexpr int kTasks = -1;
 
   // A slot as the master sees it.
   struct Seat {
@@ -73,6 +78,7 @@ class Master {
     uint32_t started = 0;
     uint64_t closed_before = 0;
     int done = 0;
+    int task_workers = 0;
   };
 
   // What new workers run.
@@ -89,6 +95,8 @@ class Master {
   void OnChildrenEnded();
   void OnKeeperEnded(Seat& seat, const Ended& ended);
   void OnKeeperMessage(Seat& seat);
+  void OnTaskKeeperEnded(const Ended& ended);
+  void OnTaskKeeperMessage();
   void OnControlClient();
   void OnCommand(int fd);
   bool OnParkedListener(int fd);
@@ -99,6 +107,7 @@ class Master {
   void Ask(Kind kind, Channel asker = Channel());
   void Begin(Job job);
   void BeginReload(const Settings& settings);
+  void BeginReloadTasks();
   void BeginGrow();
   void BeginShrink();
   void BeginStop();
@@ -111,7 +120,10 @@ class Master {
   Seat& AddSeat();
   void StartKeeper(Seat& seat);
   [[noreturn]] void BecomeKeeper(Seat& seat, Channel channel);
-  void TellToRun(Seat& seat, const Code& code);
+  void TellToRun(const Channel& keeper, const Code& code);
+  void TellTasks();
+  void StartTaskKeeper();
+  void AskTasks(Message& message, Channel client);
   void Park(int slot, bool parked);
   void WatchParked(bool watched);
   void KillAll();
@@ -138,6 +150,7 @@ class Master {
   Listeners listeners_;
   ControlSocket control_;
   std::map<int, Channel> clients_;
+  TaskSeat tasks_;
   SlotStatus* statuses_;  // shared with keepers and workers, one for each possible slot
   std::vector<std::unique_ptr<Seat>> seats_;
   std::set<int> parked_;  // listeners of slots that were given up: the master accepts for them
@@ -145,13 +158,15 @@ class Master {
   uint32_t watch_parked_at_ = 0;
   UniqueFd undealt_;  // accepted, while no slot has room for it
   size_t turn_ = 0;
-  Code code_;  // what was accepted last
-  Code next_;  // what the job under way brings
+  Code code_;       // what was accepted last
+  Code task_code_;  // the same for task workers
+  Code next_;       // what the job under way brings
   std::optional<Job> job_;
   std::deque<Job> queue_;
   std::string last_outcome_;
   std::set<int> reopening_;  // slots that have not opened the log again yet
   std::vector<Channel> reopen_askers_;
+  std::optional<std::string> tasks_left_;  // what the task keeper said when it stopped
   bool stopping_ = false;
   uint32_t stop_by_ = 0;
   std::optional<int> exit_status_;

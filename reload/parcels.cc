@@ -19,26 +19,6 @@ namespace graceful {
 
 namespace {
 
-// A memory file with the bytes, or none when there are none.
-UniqueFd MakeByteFile(std::string_view unanswered, std::string_view unwritten) {
-  if (unanswered.empty() && unwritten.empty()) return UniqueFd();
-  UniqueFd file(Check(memfd_create("parcel", MFD_CLOEXEC), "memfd_create"));
-  for (const std::string_view bytes : {unanswered, unwritten}) {
-    for (size_t done = 0; done < bytes.size();) {
-      done += static_cast<size_t>(
-          Check(write(file.Get(), bytes.data() + done, bytes.size() - done), "write", "parcel"));
-    }
-  }
-  return file;
-}
-
-// Whether `fd` is such a file. It can't be sealed, which tells it from the handler's image.
-bool IsByteFile(int fd, size_t size) {
-  struct stat status;
-  return fcntl(fd, F_GET_SEALS) == F_SEAL_SEAL && fstat(fd, &status) == 0 &&
-         static_cast<size_t>(status.st_size) == size;
-}
-
 bool WaitToSend(int inbox, uint32_t deadline) {
   pollfd waiting = {inbox, POLLOUT, 0};
   const int32_t left = static_cast<int32_t>(deadline - ClockMs());
@@ -63,9 +43,11 @@ bool Connections::SendParcel(int fd, int inbox, uint32_t deadline) {
   const Progress progress = At(fd).Get();
   const std::string_view unanswered = slot_.table.Unanswered(progress);
   const std::string_view unwritten = slot_.table.Unwritten(progress);
-  Parcel parcel = {progress, static_cast<uint32_t>(unanswered.size()),
-                   static_cast<uint32_t>(unwritten.size())};
-  const UniqueFd bytes = MakeByteFile(unanswered, unwritten);
+  Parcel parcel = {.progress = progress,
+                   .unanswered = static_cast<uint32_t>(unanswered.size()),
+                   .unwritten = static_cast<uint32_t>(unwritten.size())};
+  UniqueFd bytes;
+  if (!unanswered.empty() || !unwritten.empty()) bytes = MakeByteFile({unanswered, unwritten});
   const int fds[2] = {fd, bytes.Get()};
   const size_t fds_size = (bytes ? 2 : 1) * sizeof(int);
 
@@ -113,7 +95,7 @@ bool Connections::ReceiveParcel() {
     return false;
   }
   InboxNote& note = slot_.table.Inbox();
-  note.vector = {&note.parcel, sizeof note.parcel};
+  note.vector = {note.bytes, sizeof note.bytes};
   note.message = {};
   note.message.msg_hdr.msg_iov = &note.vector;
   note.message.msg_hdr.msg_iovlen = 1;
@@ -122,14 +104,13 @@ bool Connections::ReceiveParcel() {
   const int received =
       recvmmsg(slot_.inbox.Get(), &note.message, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
   if (received != 1 || note.message.msg_len == 0) return false;
-  UnpackParcel();
+  UnpackInbox();
   return true;
 }
 
-// Also a successor's first step when its predecessor died in here: it may be done twice, and the
-// note may have been written over. So nothing in it is believed, and no pointer of it followed.
-void Connections::UnpackParcel() {
-  InboxNote& note = slot_.table.Inbox();
+// What came beside the message, -1 for none.
+std::pair<int, int> Connections::InboxDescriptors() {
+  const InboxNote& note = slot_.table.Inbox();
   int fds[2] = {-1, -1};
   cmsghdr rights;
   std::memcpy(&rights, note.control, sizeof rights);
@@ -138,9 +119,16 @@ void Connections::UnpackParcel() {
     const size_t size = std::min<size_t>(rights.cmsg_len - CMSG_LEN(0), sizeof fds);
     std::memcpy(fds, note.control + CMSG_LEN(0), size);
   }
-  const int fd = fds[0];
+  return {fds[0], fds[1]};
+}
+
+// Also a successor's first step when its predecessor died in here: it may be done twice, and the
+// note may have been written over. So nothing in it is believed, and no pointer of it followed.
+void Connections::UnpackParcel() {
+  InboxNote& note = slot_.table.Inbox();
+  const auto [fd, file] = InboxDescriptors();
   const size_t size = size_t{note.parcel.unanswered} + note.parcel.unwritten;
-  const UniqueFd bytes(IsByteFile(fds[1], size) ? fds[1] : -1);
+  const UniqueFd bytes(IsByteFile(file, size) ? file : -1);
   const bool arrived = note.message.msg_len == sizeof(Parcel) && IsConnection(slot_, fd);
   // A record above the mark is no record, whatever it says.
   if (arrived && (fd >= slot_.table.HighWater() || At(fd).Get().state == State::kFree)) {
@@ -149,7 +137,7 @@ void Connections::UnpackParcel() {
     progress.in_begin = progress.out_begin = 0;
     progress.in_end = note.parcel.unanswered;
     progress.out_end = note.parcel.unwritten;
-    progress.waits_to_write = false;
+    progress.waits_to_write = progress.muted = false;
     bool whole = true;
     const auto unpack = [&](Extent& extent, uint32_t size, uint32_t offset) {
       if (size == 0) return;
@@ -160,8 +148,8 @@ void Connections::UnpackParcel() {
     };
     unpack(progress.in, progress.in_end, 0);
     unpack(progress.out, progress.out_end, progress.in_end);
-    whole = whole && IsPossible(progress) && progress.state != State::kHeld &&
-            progress.state != State::kFree;
+    whole = whole && IsPossible(progress) && progress.held_back <= progress.out_end &&
+            progress.state != State::kHeld && progress.state != State::kFree;
     if (whole) {
       if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
       Add(fd, progress);
@@ -173,9 +161,9 @@ void Connections::UnpackParcel() {
       Flush(fd);
     }
     if (whole && (progress.in || progress.out)) Advance(fd);
+    if (At(fd).Get().state == State::kWaiting) AskAgain(fd);
     if (slot_.table.Draining() && At(fd).Get().state == State::kResting) FinishIdle(fd);
   }
-  note.message.msg_len = 0;
 }
 
 }  // namespace graceful

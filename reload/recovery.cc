@@ -49,18 +49,19 @@ void Connections::Recover(bool was_stuck) {
   }
   slot_.status.connections = open;
   if (lost > 0) log_.Line("{} records of the table made no sense and were given up", lost);
-  if (slot_.table.Inbox().message.msg_len > 0) UnpackParcel();
+  if (slot_.table.Inbox().message.msg_len > 0) UnpackInbox();
   AdoptStrays(sockets);
 
   for (int fd = 0; fd < slot_.table.HighWater(); ++fd) {
     const Progress progress = At(fd).Get();
     if (progress.state == State::kFree) continue;
     // Whether or not it was in the epoll yet, and for what: now it is.
-    Watch(EPOLL_CTL_MOD, fd, progress.waits_to_write);
+    Watch(EPOLL_CTL_MOD, fd);
     if (progress.deadline != 0) slot_.table.ExpectDeadline(progress.deadline);
     if (progress.state == State::kHeld) RetryHeld(fd, was_stuck);
     const State state = At(fd).Get().state;
     if (state == State::kResting || state == State::kAnswering) Advance(fd);
+    if (state == State::kWaiting && Flush(fd)) AskAgain(fd);
   }
 }
 
@@ -104,11 +105,19 @@ void Connections::ApplyNote() {
 // Whether a connection can be in such a state at all. What its buffers say is another question.
 bool Connections::IsPossible(const Progress& progress) {
   if (!IsBool(progress.close_after) || !IsBool(progress.continue_sent) ||
-      !IsBool(progress.waits_to_write)) {
+      !IsBool(progress.waits_to_write) || !IsBool(progress.muted) || !IsBool(progress.own_task) ||
+      progress.wait > TaskWait::kState) {
     return false;
   }
+  const bool waits = progress.state == State::kWaiting;
   // Only an answer is waited for with writability; else the epoll would never be silent.
-  if (progress.waits_to_write && progress.state != State::kAnswering) return false;
+  if (progress.waits_to_write && progress.state != State::kAnswering && !waits) return false;
+  if (!waits && progress.held_back != 0) return false;
+  // What nobody hears of must have somebody who ends it.
+  if (progress.muted &&
+      (progress.state == State::kResting || progress.state == State::kLingering)) {
+    return false;
+  }
   switch (progress.state) {
     case State::kFree:
     case State::kResting:
@@ -119,6 +128,9 @@ bool Connections::IsPossible(const Progress& progress) {
       return static_cast<bool>(progress.out);
     case State::kLingering:
       return !progress.in && !progress.out && progress.deadline != 0;
+    case State::kWaiting:
+      return progress.in && progress.task != 0 && progress.wait != TaskWait::kNone &&
+             (progress.out || (!progress.waits_to_write && progress.held_back == 0));
   }
   return false;
 }
@@ -129,7 +141,9 @@ bool Connections::IsSound(const Progress& progress) {
     if (!extent) return begin == 0 && end == 0;
     return begin <= end && end <= BufferPool::Capacity(extent) && Pool().Take(extent);
   };
-  if (!IsPossible(progress)) return false;
+  if (!IsPossible(progress) || progress.held_back > progress.out_end - progress.out_begin) {
+    return false;
+  }
   if (!fits(progress.in, progress.in_begin, progress.in_end)) return false;
   if (fits(progress.out, progress.out_begin, progress.out_end)) return true;
   Pool().Free(progress.in);
@@ -145,7 +159,13 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
   if (parser.Parse(slot_.table.Unanswered(progress)) != RequestParser::Outcome::kComplete) {
     return Close(fd, /*by_peer=*/false);
   }
-  if (!was_stuck && parser.IsIdempotent() && progress.deaths < kDeathsPerRequest) {
+  const bool had_waited = progress.task != 0;  // OnFinish() had it
+  if (had_waited && !was_stuck && progress.deaths < kDeathsPerRequest) {
+    Count(slot_.status.rerun);
+    progress.state = State::kWaiting;
+    return At(fd).Commit(progress);
+  }
+  if (!had_waited && !was_stuck && parser.IsIdempotent() && progress.deaths < kDeathsPerRequest) {
     Count(slot_.status.rerun);
     progress.state = State::kResting;
     return At(fd).Commit(progress);
@@ -154,6 +174,12 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
   Response response = PlainResponse(503, was_stuck ? "the request took longer than worker_timeout"
                                                    : "the worker died while it ran this request");
   response.headers.emplace_back("Retry-After", "0");
+  AnswerInstead(fd, progress, parser, std::move(response));
+}
+
+// Answers a whole request in the handler's place.
+void Connections::AnswerInstead(int fd, Progress progress, const RequestParser& parser,
+                                Response response) {
   const ResponseWriter::Framing framing = {
       .close = !parser.KeepAlive(), .head = parser.IsHead(), .http10 = parser.IsHttp10()};
   Extent outgrown;
@@ -162,6 +188,7 @@ void Connections::RetryHeld(int fd, bool was_stuck) {
     Refuse(fd, 503, "no buffer is free");
     return;
   }
+  progress.StopWaiting();
   progress.state = State::kAnswering;
   progress.close_after = framing.close;
   const Extent used = progress.Consume(parser.Size());

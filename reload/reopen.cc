@@ -35,17 +35,21 @@ void Master::Reopen(Channel asker) {
 void Master::RedirectLog() {
   const UniqueFd file = OpenLogFile(log_path_);
   std::vector<Message> messages;
-  for (const auto& seat : seats_) {
-    if (seat->keeper == 0) continue;
-    messages.push_back({.what = "reopen", .number = seat->number});
+  const auto prepare = [&](int number) {
+    messages.push_back({.what = "reopen", .number = number});
     messages.back().fds.emplace_back(
         Check(fcntl(file.Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
+  };
+  for (const auto& seat : seats_) {
+    if (seat->keeper != 0) prepare(seat->number);
   }
+  if (tasks_.IsRunning()) prepare(kTasks);
   // A daemon's log is its standard error, and its standard output beside it.
   if (log_.Fd() == STDERR_FILENO) Redirect(STDOUT_FILENO, file);
   Redirect(log_.Fd(), file);
   for (const Message& message : messages) {
-    FindSeat(message.number)->channel.Send(message);
+    const bool tasks = message.number == kTasks;
+    (tasks ? tasks_.ToKeeper() : FindSeat(message.number)->channel).Send(message);
     reopening_.insert(message.number);
   }
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "reload/nearest_word.h"
 #include "reload/version.h"
 
 namespace graceful {
@@ -15,12 +16,15 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Settings, listen, port, backlog, handler, led
                                    worker_num, max_request, user, group, start_timeout,
                                    max_wait_time, worker_timeout, header_timeout, body_timeout,
                                    send_timeout, max_header, max_body, buffer_size, max_connection,
+                                   task_worker_num, task_queue, task_timeout, task_attempts,
+                                   task_max_size, task_queue_max, task_queue_size, task_result_max,
                                    daemonize, pid_file, log_file, log_level, log_format,
                                    control_socket, config)
 
 namespace {
 
 constexpr double kDay = 24 * 60 * 60;
+constexpr std::string_view kSqlite = "sqlite:";
 
 void AddOptions(CLI::App& app, Settings& s) {
   const auto seconds = CLI::Range(0.001, kDay);
@@ -52,6 +56,19 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->group(group);
   app.add_option("--max_request", s.max_request,
                  "requests after which a worker is replaced, give or take a tenth; 0: never")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_worker_num", s.task_worker_num,
+                 "number of task workers, which run what handlers start with StartTask()")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_queue", s.task_queue,
+                 "where tasks wait: memory (lost with the master) or sqlite:PATH (never lost)")
+      ->check([](const std::string& text) {
+        const bool is_file = text.starts_with(kSqlite) && text.size() > kSqlite.size();
+        return text == "memory" || is_file ? "" : "'" + text + "' is not memory or sqlite:PATH";
+      })
       ->capture_default_str()
       ->group(group);
   app.add_option("--ledger_file", s.ledger_file, "echo handler: where POST /ledger writes")
@@ -108,6 +125,37 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->capture_default_str()
       ->group(group);
 
+  group = "Limits of tasks";
+  app.add_option("--task_timeout", s.task_timeout,
+                 "for a task to run; then its worker is killed; 0: no limit")
+      ->check(CLI::Range(0.0, kDay))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_attempts", s.task_attempts,
+                 "task workers that may die with a task; then it is a dead letter (ctl tasks)")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_max_size", s.task_max_size, "of a task, and of its result")
+      ->check(CLI::Range(1u, 256u * 1024 * 1024))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_queue_max", s.task_queue_max,
+                 "tasks that wait, run or are dead letters; more: 503")
+      ->check(CLI::Range(1u, 10'000'000u))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_queue_size", s.task_queue_size,
+                 "task_queue memory: room for tasks and results; full: 503")
+      ->check(CLI::Range(uint64_t{64} * 1024, uint64_t{64} << 30))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--task_result_max", s.task_result_max,
+                 "results that are kept of finished tasks, for who may ask")
+      ->check(CLI::Range(0u, 10'000'000u))
+      ->capture_default_str()
+      ->group(group);
+
   group = "The server as a process";
   app.add_flag("--daemonize", s.daemonize,
                "go to the background once it serves; output goes to log_file")
@@ -132,37 +180,14 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->group(group);
 }
 
-// How many single edits lead from one word to the other.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 // ", did you mean worker_num?" for "worker_nun"; nothing when no setting is near.
 std::string Suggestion(const CLI::App& app, std::string_view word) {
   word = word.substr(0, word.find('='));
   word.remove_prefix(std::min(word.find_first_not_of('-'), word.size()));
-  std::string best;
-  size_t best_distance = 4;
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_single_name();
-    const size_t distance = EditDistance(word, name);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = name;
-    }
-  }
-  return best.empty() ? "" : ", did you mean " + best + "?";
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) names.push_back(option->get_single_name());
+  const std::string nearest = NearestWord(word, names);
+  return nearest.empty() ? "" : ", did you mean " + nearest + "?";
 }
 
 std::string FirstLine(std::string text) { return text.substr(0, text.find('\n')); }
@@ -194,6 +219,10 @@ void MakePathsAbsolute(Settings& settings) {
                             &settings.log_file, &settings.control_socket, &settings.config}) {
     if (!path->empty() && *path != "-") *path = std::filesystem::absolute(*path).lexically_normal();
   }
+  if (const std::string file = settings.TaskDatabase(); !file.empty()) {
+    settings.task_queue = kSqlite;
+    settings.task_queue += std::filesystem::absolute(file).lexically_normal();
+  }
   if (settings.handler.empty()) settings.handler = DefaultHandler();
 }
 
@@ -206,8 +235,8 @@ Settings ReadSettings(const std::vector<std::string>& arguments,
   CLI::App app(
       "A master/keeper/worker HTTP server whose code is replaced while it serves.\n"
       "Signals to the master: TERM, INT stop · QUIT stops now · USR1 replaces the workers ·\n"
-      "TTIN, TTOU one worker more, one fewer · RTMIN opens the log file again ·\n"
-      "HUP reads the configuration again (daemon).",
+      "USR2 replaces the task workers · TTIN, TTOU one worker more, one fewer ·\n"
+      "RTMIN opens the log file again · HUP reads the configuration again (daemon).",
       "server");
   app.set_version_flag("--version", "server " GRACEFUL_VERSION);
   app.allow_config_extras(CLI::config_extras_mode::error);
@@ -245,6 +274,10 @@ Settings ReadSettings(const std::vector<std::string>& arguments,
   }
   MakePathsAbsolute(settings);
   return settings;
+}
+
+std::string Settings::TaskDatabase() const {
+  return task_queue.starts_with(kSqlite) ? task_queue.substr(kSqlite.size()) : "";
 }
 
 std::string Settings::Text(const std::string& name) const {

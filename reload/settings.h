@@ -22,6 +22,8 @@ struct Settings {
   std::string ledger_file;
   int worker_num = 2;
   uint64_t max_request = 0;
+  int task_worker_num = 0;
+  std::string task_queue = "memory";
   std::string user;
   std::string group;
 
@@ -36,6 +38,12 @@ struct Settings {
   uint32_t max_body = 8 * 1024 * 1024;
   uint64_t buffer_size = 64 * 1024 * 1024;
   int max_connection = 100'000;
+  double task_timeout = 60;
+  int task_attempts = 3;
+  uint32_t task_max_size = 1024 * 1024;
+  uint32_t task_queue_max = 10'000;
+  uint64_t task_queue_size = 256 * 1024 * 1024;
+  uint32_t task_result_max = 10'000;
 
   // The server as a process.
   bool daemonize = false;
@@ -45,6 +53,9 @@ struct Settings {
   std::string log_format = "auto";
   std::string control_socket;
   std::string config;
+
+  // The file of a queue in SQLite; empty for one in memory.
+  std::string TaskDatabase() const;
 
   // The value of a setting by name, as text; empty when there is none. For handlers.
   std::string Text(const std::string& name) const;

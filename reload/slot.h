@@ -45,9 +45,10 @@ struct Slot {
   UniqueFd epoll;                   // the connections, the listeners, the inbox, and one worker
   std::vector<UniqueFd> listeners;  // this slot's own; a Unix socket's is every slot's
   std::vector<sockaddr_storage> service;  // their addresses: tells our connections from others
-  UniqueFd inbox;                         // connections that other slots or the master pass on
+  UniqueFd inbox;  // connections that others pass on, and what the task keeper has to tell
   ConnectionTable table;
   SlotStatus& status;
+  UniqueFd tasks = UniqueFd();  // to the task keeper, see TaskClient
 };
 
 // What an epoll event is about: the kind, and the descriptor.

@@ -9,6 +9,31 @@
 
 namespace graceful {
 
+namespace {
+
+nlohmann::json TasksJson(const TaskSeat& tasks) {
+  const TaskStatus& status = tasks.Status();
+  nlohmann::json workers = nlohmann::json::array();
+  for (int i = 0; i < status.worker_num; ++i) {
+    workers.push_back({{"worker", i},
+                       {"pid", status.workers[i].pid.load()},
+                       {"generation", status.workers[i].generation.load()}});
+  }
+  return {{"keeper", tasks.Keeper()},
+          {"waiting", status.waiting.load()},
+          {"running", status.running.load()},
+          {"accepted", status.accepted.load()},
+          {"done", status.done.load()},
+          {"failed", status.failed.load()},
+          {"retried", status.retried.load()},
+          {"dead", status.dead.load()},
+          {"refused", status.refused.load()},
+          {"deaths", status.deaths.load()},
+          {"workers", workers}};
+}
+
+}  // namespace
+
 std::string Master::StatusJson() const {
   nlohmann::json slots = nlohmann::json::array();
   for (const auto& seat : seats_) {
@@ -30,7 +55,7 @@ std::string Master::StatusJson() const {
                      {"rerun", status.rerun.load()},
                      {"given_up", status.given_up.load()}});
   }
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"version", GRACEFUL_VERSION},
       {"master", getpid()},
       {"uptime_ms", ClockMs() - started_},
@@ -44,6 +69,7 @@ std::string Master::StatusJson() const {
       {"log",
        {{"file", log_path_.empty() ? "-" : log_path_}, {"lost_lines", log_.Status().lost.load()}}},
       {"slots", slots}};
+  if (tasks_.IsWanted()) json["tasks"] = TasksJson(tasks_);
   return json.dump();
 }
 

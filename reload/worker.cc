@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,6 +15,7 @@
 #include "reload/connections.h"
 #include "reload/loaded_handler.h"
 #include "reload/master_signals.h"
+#include "reload/worker_identity.h"
 #include "signals/check.h"
 
 namespace graceful {
@@ -26,31 +26,29 @@ constexpr int kEventBatch = 64;
 
 std::string Role(const Slot& slot) { return "worker " + std::to_string(slot.number); }
 
-class WorkerProcess : public Worker {
+class WorkerProcess : public WorkerIdentity {
  public:
   explicit WorkerProcess(const WorkerStart& start)
-      : slot_(start.slot),
+      : WorkerIdentity(start.slot.number, start.generation, start.settings),
+        slot_(start.slot),
         settings_(start.settings),
-        generation_(start.generation),
         channel_(start.channel),
         log_(start.log.As(Role(start.slot))),
         handler_(start.image),
         connections_(
             slot_, settings_, *this,
             [this](const Request& request, Response& response) { handler_.Run(request, response); },
-            log_),
+            log_,
+            [this](const TaskResult& result, const Request& request, Response& response) {
+              handler_.Finish(result, request, response);
+            }),
         max_requests_(PickMaxRequests()) {
+    handler_.RequireTasks(settings_.task_worker_num);
     handler_.Start(*this);
   }
 
-  int Slot() const override { return slot_.number; }
-  int Generation() const override { return generation_; }
-
-  // Made once each: the view must outlive this call.
-  std::string_view Setting(std::string_view name) const override {
-    const auto [entry, added] = texts_.try_emplace(std::string(name));
-    if (added) entry->second = settings_.Text(entry->first);
-    return entry->second;
+  std::string StartTask(std::string_view payload) const override {
+    return connections_.StartTask(payload);
   }
 
   // Until the slot was passed on, drained or given away.
@@ -88,7 +86,7 @@ class WorkerProcess : public Worker {
     Check(epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_ADD, channel_.Get(), &event), "epoll_ctl",
           "add control");
     slot_.status.worker = getpid();
-    slot_.status.generation = generation_;
+    slot_.status.generation = Generation();
     if (message.text == "recover") connections_.Recover(/*was_stuck=*/message.number != 0);
     connections_.StartAccepting();
   }
@@ -159,12 +157,10 @@ class WorkerProcess : public Worker {
 
   graceful::Slot& slot_;
   const Settings& settings_;
-  const int generation_;
   Channel& channel_;
   const Log log_;
-  mutable std::map<std::string, std::string, std::less<>> texts_;
   LoadedHandler handler_;
-  Connections connections_;
+  mutable Connections connections_;  // StartTask() is const for the handler
   uint64_t max_requests_;
 };
 

@@ -4,6 +4,9 @@
 //   POST /echo        the body as it was sent
 //   GET  /sleep?ms=N  "slept", after N milliseconds in the handler
 //   GET  /whoami      who answers: pid, slot, generation, version
+//   POST /task?ms=N   what a task worker made of the body (the same), after N milliseconds there;
+//                     with &async=1: 202 and the task's id, once the task is accepted
+//   GET  /task/ID     what is known of that task
 //   POST /ledger      the body is an id: writes "begin ID", works, writes "end ID", answers "done
 //   ID"
 
@@ -33,6 +36,7 @@ using graceful::Response;
 
 constexpr int kLongestSleepMs = 60'000;
 constexpr std::chrono::milliseconds kLedgerWork(5);
+constexpr std::string_view kTaskPath = "/task/";
 
 graceful::UniqueFd ledger;
 
@@ -79,7 +83,66 @@ void Ledger(const Request& request, Response& response) {
   response.body = fmt::format("done {}", request.body);
 }
 
+// A task's payload is its milliseconds, a space, and what it returns.
+void StartTask(const Request& request, Response& response) {
+  const std::string_view text = request.Query("ms");
+  const int ms = text.empty() ? 0 : Milliseconds(text);
+  if (request.worker.Setting("task_worker_num") == "0" || ms < 0 || ms > kLongestSleepMs) {
+    response.status = ms < 0 || ms > kLongestSleepMs ? 400 : 404;
+    response.body = response.status == 400
+                        ? fmt::format("ms must be a number from 0 to {}\n", kLongestSleepMs)
+                        : "there are no task workers: task_worker_num is 0\n";
+    return;
+  }
+  std::string id;
+  try {
+    id = request.worker.StartTask(fmt::format("{} {}", ms, request.body));
+  } catch (const std::invalid_argument& error) {
+    response.status = 413;
+    response.body = fmt::format("{}\n", error.what());
+    return;
+  }
+  if (request.Query("async") != "1") return response.Defer(id);
+  response.status = 202;
+  response.headers.emplace_back("Location", "/task/" + id);
+  response.body = id + "\n";
+}
+
+void AskForTask(const Request& request, Response& response) {
+  const std::string_view id = request.Path().substr(kTaskPath.size());
+  if (id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+      request.worker.Setting("task_worker_num") != "0") {
+    return response.Ask(id);
+  }
+  response.status = 404;
+  response.body = "not found\n";
+}
+
 }  // namespace
+
+void OnTask(const graceful::Task& task, std::string& result) {
+  const size_t space = task.payload.find(' ');
+  std::this_thread::sleep_for(
+      std::chrono::milliseconds(Milliseconds(task.payload.substr(0, space))));
+  if (ledger) Write("task", task.id);
+  result = task.payload.substr(space + 1);
+}
+
+void OnFinish(const graceful::TaskResult& result, const Request& request, Response& response) {
+  using graceful::TaskState;
+  if (request.method == "POST" && result.state == TaskState::kDone) {
+    response.body = result.text;
+  } else if (request.method == "POST") {
+    response.status = 500;
+    response.body = fmt::format("the task is {}: {}\n", TaskStateName(result.state), result.text);
+  } else if (result.state == TaskState::kUnknown) {
+    response.status = 404;
+    response.body = "no such task, or its result is forgotten\n";
+  } else {
+    response.headers.emplace_back("Task-State", TaskStateName(result.state));
+    response.body = result.text;
+  }
+}
 
 void OnWorkerStart(int, const graceful::Worker& worker) {
   const std::string path(worker.Setting("ledger_file"));
@@ -102,6 +165,10 @@ void OnRequest(const Request& request, Response& response) {
     Sleep(request, response);
   } else if (path == "/whoami" && get) {
     WhoAmI(request, response);
+  } else if (path == "/task" && post) {
+    StartTask(request, response);
+  } else if (path.starts_with(kTaskPath) && get) {
+    AskForTask(request, response);
   } else if (path == "/ledger" && post) {
     Ledger(request, response);
   } else {
