@@ -3,7 +3,7 @@
 load("@rules_cc//cc:defs.bzl", "CcInfo")
 
 def _tidy(ctx, source, headers, flags):
-    report = ctx.actions.declare_file("clang-tidy/" + source.basename + ".txt")
+    report = ctx.actions.declare_file("clang-tidy/%s/%s.txt" % (ctx.label.name, source.basename))
     ctx.actions.run_shell(
         mnemonic = "ClangTidy",
         progress_message = "clang-tidy %s" % source.short_path,

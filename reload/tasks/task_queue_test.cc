@@ -31,7 +31,7 @@ struct MemoryPlace : Place {
 };
 
 std::string FreshPath() {
-  const std::string path = testing::TempDir() + "tasks.db";
+  std::string path = testing::TempDir() + "tasks.db";
   for (const char* end : {"", "-wal", "-journal"}) std::filesystem::remove(path + end);
   return path;
 }

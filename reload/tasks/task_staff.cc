@@ -29,9 +29,6 @@ constexpr uint32_t kStalledMs = 3;
 constexpr uint32_t kFirstBackoffMs = 100;
 constexpr uint32_t kLongestBackoffMs = 5000;
 
-// Beyond max_wait_time, for a worker that is only busy with going.
-constexpr uint32_t kGraceMs = 1000;
-
 uint32_t In(uint32_t ms) { return std::max(1u, ClockMs() + ms); }
 
 template <typename Number>
