@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <link.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <list>
+#include <span>
 #include <string>
 
 #include "reload/descriptors.h"
@@ -105,6 +108,23 @@ std::vector<sockaddr_storage> AddressesOf(const std::vector<UniqueFd>& sockets) 
     addresses.push_back(address);
   }
   return addresses;
+}
+
+// Unmaps the program's code, all of it clean pages of files: what runs again is mapped again. What
+// starting a worker needs is much, and while one serves, a keeper runs next to nothing.
+void ForgetCode() {
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void*) {
+        for (const ElfW(Phdr) & part : std::span(info->dlpi_phdr, info->dlpi_phnum)) {
+          if (part.p_type != PT_LOAD || part.p_flags != (PF_R | PF_X)) continue;
+          const uintptr_t page = BufferPool::kPageSize;
+          const uintptr_t begin = (info->dlpi_addr + part.p_vaddr) / page * page;
+          const uintptr_t end = info->dlpi_addr + part.p_vaddr + part.p_memsz;
+          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+      },
+      nullptr);
 }
 
 class Keeper {
@@ -261,6 +281,7 @@ class Keeper {
               reloading_ ? "" : ", generation " + std::to_string(child.code->generation));
     if (!finish_.empty()) return AskToFinish(child);
     ReportIfReplaced();
+    ForgetCode();
   }
 
   void Left(Child& child) {
