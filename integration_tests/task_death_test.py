@@ -14,7 +14,7 @@ import pytest
 from integration_tests.harness.client import request
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.waiting import wait_until
-from integration_tests.tasks_test import MISBEHAVES, task_workers, tasks, wait_running
+from integration_tests.task_server import MISBEHAVES, task_workers, tasks, wait_running
 
 EXACTLY_ONCE = "reload/handlers/exactly_once.so"
 

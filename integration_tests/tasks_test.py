@@ -11,23 +11,13 @@ from integration_tests.deploy import ECHO, ECHO_V2, deploy
 from integration_tests.harness.client import request
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.waiting import wait_until
-
-MISBEHAVES = "integration_tests/handlers/task_misbehaves.so"
-
-
-def tasks(server) -> dict:
-    result = server.ctl("tasks", "--json")
-    assert result.returncode == 0, result
-    return json.loads(result.stdout)
-
-
-def task_workers(server) -> list[int]:
-    return [worker["pid"] for worker in server.status()["tasks"]["workers"]]
-
-
-def wait_running(server, count: int = 1) -> None:
-    wait_until(lambda: tasks(server)["running"] == count, 10, f"{count} running tasks")
-
+from integration_tests.task_server import (
+    MISBEHAVES,
+    start_tasks,
+    task_workers,
+    tasks,
+    wait_running,
+)
 
 def test_a_request_is_answered_with_what_the_task_made(server_factory) -> None:
     server = server_factory(worker_num=2, task_worker_num=2)
@@ -288,12 +278,6 @@ def test_a_client_that_does_not_wait(server_factory) -> None:
 
 
 # --- The end ----------------------------------------------------------------------------------
-
-
-def start_tasks(server, count: int, ms: int) -> None:
-    with server.connect() as connection:
-        for _ in range(count):
-            assert connection.post(f"/task?async=1&ms={ms}", b"x").status == 202
 
 
 def test_a_stop_finishes_what_was_accepted(server_factory, tmp_path: Path) -> None:
