@@ -175,6 +175,7 @@ class TaskKeeper {
 
   // The moment in which tasks are accepted: then, and not before, their slots are told so.
   void Commit() {
+    if (queue_.HasChanges()) ++status_.commits;
     const std::string failure = queue_.Commit();
     if (failure != last_failure_) {
       if (!failure.empty()) {
