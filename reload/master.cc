@@ -151,7 +151,10 @@ void Master::OnEvent(int fd) {
   for (const auto& seat : seats_) {
     if (seat->channel.Get() == fd) return OnKeeperMessage(*seat);
   }
-  if (tasks_.ToKeeper().Get() == fd) return OnTaskKeeperMessage();
+  if (tasks_.ToKeeper().Get() == fd) {
+    OnTaskKeeperMessage();
+    return;
+  }
   OnParkedListener(fd);
 }
 
@@ -234,6 +237,9 @@ void Master::OnKeeperMessage(Seat& seat) {
 }
 
 void Master::OnTaskKeeperEnded(const Ended& ended) {
+  pollfd last_words = {tasks_.ToKeeper().Get(), POLLIN, 0};
+  while (poll(&last_words, 1, 0) == 1 && OnTaskKeeperMessage()) {
+  }
   Unwatch(events_, tasks_.ToKeeper().Get());
   tasks_.OnEnded();
   if (stopping_) tasks_.DoNotStart();
@@ -245,18 +251,23 @@ void Master::OnTaskKeeperEnded(const Ended& ended) {
   SlotFailed(kTasks, "the task keeper " + ended.Describe());
 }
 
-void Master::OnTaskKeeperMessage() {
+// False when there is nobody any more who could say something.
+bool Master::OnTaskKeeperMessage() {
   const std::optional<Message> message = tasks_.ToKeeper().Receive();
-  if (!message) return Unwatch(events_, tasks_.ToKeeper().Get());  // SIGCHLD comes, too
+  if (!message) {
+    Unwatch(events_, tasks_.ToKeeper().Get());  // SIGCHLD comes, too
+    return false;
+  }
   if (message->what == "reopened" && reopening_.erase(kTasks) > 0) ReopenedIfAll();
   if (message->what == "stopped") tasks_left_ = message->text;
-  if (message->what != "replaced" && message->what != "failed") return;
+  if (message->what != "replaced" && message->what != "failed") return true;
   if (job_) job_->task_workers = message->number;
   if (message->what == "replaced") {
     SlotDone(kTasks);
   } else {
     SlotFailed(kTasks, message->text);
   }
+  return true;
 }
 
 void Master::OnControlClient() {

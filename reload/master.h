@@ -96,7 +96,7 @@ class Master {
   void OnKeeperEnded(Seat& seat, const Ended& ended);
   void OnKeeperMessage(Seat& seat);
   void OnTaskKeeperEnded(const Ended& ended);
-  void OnTaskKeeperMessage();
+  bool OnTaskKeeperMessage();
   void OnControlClient();
   void OnCommand(int fd);
   bool OnParkedListener(int fd);

@@ -124,7 +124,7 @@ void OnTask(const graceful::Task& task, std::string& result) {
   const size_t space = task.payload.find(' ');
   std::this_thread::sleep_for(
       std::chrono::milliseconds(Milliseconds(task.payload.substr(0, space))));
-  if (ledger) Write("task", task.id);
+  if (ledger) Write("task", fmt::format("{} {}", task.id, ECHO_VERSION));
   result = task.payload.substr(space + 1);
 }
 

@@ -106,7 +106,7 @@ class TaskKeeper {
 
   void OnEvent(int fd) {
     if (fd == master_.Get()) {
-      OnMasterMessage();
+      HearMaster();
     } else if (fd == signals_.Get()) {
       OnChildrenEnded();
     } else if (fd == output_.Get()) {
@@ -142,10 +142,7 @@ class TaskKeeper {
 
   void TakeCalls() {
     // A slot's inbox is told by the master, before the slot can say anything.
-    const auto before = [this] {
-      pollfd waiting = {master_.Get(), POLLIN, 0};
-      while (!master_gone_ && poll(&waiting, 1, 0) == 1) OnMasterMessage();
-    };
+    const auto before = [this] { HearMaster(); };
     const auto on_call = [this](const TaskCall& call, std::string_view tasks) {
       OnCall(call, tasks);
     };
@@ -178,6 +175,7 @@ class TaskKeeper {
 
   // The moment in which tasks are accepted: then, and not before, their slots are told so.
   void Commit() {
+    if (queue_.HasChanges()) ++status_.commits;
     const std::string failure = queue_.Commit();
     if (failure != last_failure_) {
       if (!failure.empty()) {
@@ -224,6 +222,12 @@ class TaskKeeper {
   }
 
   // --- What the master wants ----------------------------------------------------------------
+
+  // What it has said by now, which may be nothing any more.
+  void HearMaster() {
+    pollfd waiting = {master_.Get(), POLLIN, 0};
+    while (!master_gone_ && poll(&waiting, 1, 0) == 1) OnMasterMessage();
+  }
 
   void OnMasterMessage() {
     std::optional<Message> message = master_.Receive();
@@ -415,13 +419,12 @@ class TaskKeeper {
 }  // namespace
 
 void RunTaskKeeper(TaskKeeperStart start) {
-  const Log log = start.log.As("tasks");
-  const Channel master(UniqueFd(fcntl(start.channel.Get(), F_DUPFD_CLOEXEC, 0)));
+  // Descriptors 1 and 2 are for what handlers print; the log gets a number of its own.
+  const UniqueFd log_fd(fcntl(start.log.Fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  const Channel master(UniqueFd(fcntl(start.channel.Get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)));
+  const Log log = start.log.As("tasks").On(log_fd.Get());
+  start.log = log;
   try {
-    // Descriptors 1 and 2 are for what handlers print; the log gets a number of its own.
-    const UniqueFd log_fd(
-        Check(fcntl(log.Fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1), "fcntl F_DUPFD_CLOEXEC"));
-    start.log = log.On(log_fd.Get());
     LeaveSignalsToMaster();
     prctl(PR_SET_NAME, "tasks");
     TaskKeeper(std::move(start)).Run();

@@ -42,7 +42,7 @@ class TaskQueue {
   std::string Commit();
 
   // Whether a commit has something to write, which the last one may have failed to.
-  bool HasChanges() const { return !dirty_.empty(); }
+  bool HasChanges() const { return !added_.empty() || !dirty_.empty(); }
 
   // The next task, which is now the caller's to finish; nullptr when none waits. Valid until then.
   const StoredTask* Lease();

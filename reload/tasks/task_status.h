@@ -21,6 +21,7 @@ struct TaskStatus {
   std::atomic<uint64_t> failed;   // OnTask() threw
   std::atomic<uint64_t> retried;  // put back into the queue after a death
   std::atomic<uint64_t> refused;
+  std::atomic<uint64_t> commits;  // each of them one transaction, in a database
   std::atomic<uint64_t> deaths;  // task workers that ended without being asked to
   std::atomic<int> worker_num;
   struct Worker {
