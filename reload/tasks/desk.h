@@ -21,7 +21,7 @@ namespace graceful {
 // Quick tasks come several at a time, which saves most of the system calls.
 class Desk {
  public:
-  static constexpr uint32_t kPlaces = 32;
+  static constexpr uint32_t kPlaces = 64;
 
   // `max_size`: of a payload, and of a result. Throws std::system_error.
   explicit Desk(uint32_t max_size);

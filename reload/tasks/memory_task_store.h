@@ -25,7 +25,7 @@ class TaskMemory {
   friend class MemoryTaskStore;
 
   struct Bytes {
-    Extent extent;
+    Extent extent;  // none: they lie in the slip's own room, or there are none
     uint32_t size;
   };
   struct Slip {
@@ -35,6 +35,14 @@ class TaskMemory {
     int attempts;
     Bytes payload;
     Bytes result;
+  };
+  static constexpr size_t kSmall = 256;
+  // Most payloads and results are small, and need no page of their own. Their room is written
+  // while the slip does not speak of it, and then no more.
+  struct Place {
+    Committed<Slip> slip;
+    char payload[kSmall];
+    char result[kSmall];
   };
 
   size_t tasks_;
@@ -54,16 +62,18 @@ class MemoryTaskStore : public TaskStore {
  private:
   using Slip = TaskMemory::Slip;
   using Bytes = TaskMemory::Bytes;
+  using Place = TaskMemory::Place;
+  static constexpr size_t kSmall = TaskMemory::kSmall;
 
   bool IsSound(const Slip& slip);
-  Bytes Keep(const std::string& text);
-  std::string Read(Bytes bytes) const;
+  Bytes Keep(const std::string& text, char* room);
+  std::string Read(Bytes bytes, const char* room) const;
   void Add(StoredTask& task);
   void Update(const StoredTask& task);
   void Remove(const StoredTask& task);
 
   size_t count_;
-  Committed<Slip>* slips_;
+  Place* places_;
   BufferPool pool_;
   std::vector<uint32_t> free_;
   uint64_t order_ = 0;

@@ -142,7 +142,9 @@ class TaskKeeper {
 
   void TakeCalls() {
     // A slot's inbox is told by the master, before the slot can say anything.
-    const auto before = [this] { HearMaster(); };
+    const auto before = [this] {
+      while (status_.slot_changes != slot_changes_ && !master_gone_) OnMasterMessage();
+    };
     const auto on_call = [this](const TaskCall& call, std::string_view tasks) {
       OnCall(call, tasks);
     };
@@ -242,6 +244,7 @@ class TaskKeeper {
       if (!message->fds.empty()) Redirect(log_.Fd(), message->fds[0]);
       master_.Send({.what = "reopened"});
     } else if (message->what == "slot") {
+      ++slot_changes_;
       post_.SetInbox(message->number,
                      message->fds.empty() ? UniqueFd() : std::move(message->fds[0]));
     } else if (message->what == "stop") {
@@ -407,7 +410,8 @@ class TaskKeeper {
   std::vector<TaskCall> calls_;   // taken since the last commit
   std::vector<TaskId> finished_;  // since the last commit
   std::unordered_multimap<TaskId, Watcher> watchers_;
-  std::string last_failure_;  // of a commit
+  std::string last_failure_;   // of a commit
+  uint32_t slot_changes_ = 0;  // that we have heard of
   bool master_gone_ = false;
   bool slots_gone_ = false;
   bool stopping_ = false;

@@ -183,7 +183,7 @@ TEST(MemoryTaskStoreTest, FullRefusesWhatIsNewAndKeepsWhatIsThere) {
   TaskMemory memory(100, 8 * BufferPool::kPageSize);
   MemoryTaskStore store(memory);
   TaskQueue queue(store, {});
-  const std::string page(BufferPool::kPageSize, 'x');
+  const std::string page(BufferPool::kPageSize, 'x');  // too large for a slip's own room
   for (TaskId id = 1; id <= 6; ++id) queue.Add(id, page);
   EXPECT_EQ(queue.Commit(), "");
   queue.Finish(queue.Lease()->id, true, page);

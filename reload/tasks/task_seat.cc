@@ -45,6 +45,7 @@ TaskSeat::~TaskSeat() { munmap(status_, sizeof(TaskStatus)); }
 void TaskSeat::Start(const Settings& settings, const std::map<int, int>& inboxes, const Log& log) {
   auto [channel, keepers_end] = Channel::MakePair();
   start_at_ = 0;
+  status_->slot_changes = 0;
   const pid_t pid = Check(fork(), "fork");
   if (pid == 0) BecomeKeeper(settings, inboxes, std::move(keepers_end), log);
   keeper_ = pid;
@@ -85,6 +86,7 @@ void TaskSeat::SetInbox(int slot, int inbox) const {
   if (inbox >= 0) {
     message.fds.emplace_back(Check(fcntl(inbox, F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
   }
+  ++status_->slot_changes;
   channel_.Send(message);
 }
 

@@ -22,8 +22,9 @@ struct TaskStatus {
   std::atomic<uint64_t> retried;  // put back into the queue after a death
   std::atomic<uint64_t> refused;
   std::atomic<uint64_t> commits;  // each of them one transaction, in a database
-  std::atomic<uint64_t> deaths;  // task workers that ended without being asked to
+  std::atomic<uint64_t> deaths;   // task workers that ended without being asked to
   std::atomic<int> worker_num;
+  std::atomic<uint32_t> slot_changes;  // that the master has told the task keeper of
   struct Worker {
     std::atomic<pid_t> pid;  // 0: none now
     std::atomic<int> generation;
