@@ -12,14 +12,13 @@
 #include <fstream>
 
 #include "signals/check.h"
+#include "signals/version.h"
 
 namespace graceful {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr char kVersion[] = "1.0";
 
 // `bazel run` starts a program far from where it was typed, and says where that was.
 void ReturnToCaller() {
@@ -93,7 +92,7 @@ int RunProgram(int argc, char** argv, const std::string& description,
   try {
     CLI::App app(description, name);
     Options options;
-    app.set_version_flag("--version", fmt::format("{} {}", name, kVersion));
+    app.set_version_flag("--version", fmt::format("{} " GRACEFUL_VERSION, name));
     app.add_option("--port", options.port, "TCP port on 127.0.0.1; 0: the kernel chooses")
         ->capture_default_str();
     app.add_option("--pid_file", options.pid_file, "write the pid here, locked while it runs");

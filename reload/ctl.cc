@@ -15,7 +15,7 @@
 #include "reload/channel.h"
 #include "reload/control_socket.h"
 #include "reload/nearest_word.h"
-#include "reload/version.h"
+#include "signals/version.h"
 
 namespace graceful {
 namespace {

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "reload/log.h"
-#include "reload/version.h"
 #include "signals/check.h"
 #include "signals/unique_fd.h"
+#include "signals/version.h"
 
 namespace graceful {
 namespace {

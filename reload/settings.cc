@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "reload/nearest_word.h"
-#include "reload/version.h"
+#include "signals/version.h"
 
 namespace graceful {
 

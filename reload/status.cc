@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reload/master.h"
-#include "reload/version.h"
+#include "signals/version.h"
 
 namespace graceful {
 

@@ -1,42 +1,19 @@
 #include "signals/lessons/inherited.h"
 
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <vector>
 
 #include "signals/check.h"
 #include "signals/children.h"
-#include "signals/lessons/lesson.h"
+#include "signals/lessons/inherited_state.h"
 #include "signals/lessons/stage.h"
-#include "signals/signal_names.h"
 
 namespace graceful {
 
 namespace {
-
-// One line of /proc/PID/status, "SigBlk:\t0000000000004000": bit 0 is signal 1.
-std::set<int> ReadSet(const std::string& status, const std::string& field) {
-  const size_t start = status.find("\n" + field + ":\t");
-  if (start == std::string::npos) ThrowErrno(ENODATA, "read /proc/PID/status", field);
-  const uint64_t bits = std::stoull(status.substr(start + field.size() + 3, 16), nullptr, 16);
-  std::set<int> signals;
-  for (int number = 1; number <= SIGSYS; ++number) {
-    if (bits >> (number - 1) & 1) signals.insert(number);
-  }
-  return signals;
-}
-
-SignalState ReadSignalState(pid_t pid) {
-  const std::string status = ReadFile("/proc/" + std::to_string(pid) + "/status");
-  return {.blocked = ReadSet(status, "SigBlk"),
-          .pending = ReadSet(status, "ShdPnd"),  // sent to the process; SigPnd: to one thread
-          .ignored = ReadSet(status, "SigIgn"),
-          .caught = ReadSet(status, "SigCgt")};
-}
 
 // Becomes the program, with its input from the pipe and its output nowhere.
 void Exec(std::vector<const char*> command, const Pipe& input) {
@@ -109,39 +86,5 @@ std::string HowItEnds(const std::vector<const char*>& command) {
 }  // namespace
 
 Nohup FindNohup() { return {.without = HowItEnds({"cat"}), .with = HowItEnds({"nohup", "cat"})}; }
-
-namespace {
-
-std::string Names(const std::set<int>& signals) {
-  std::string names;
-  for (const int signal : signals) names += (names.empty() ? "" : " ") + SignalName(signal);
-  return names.empty() ? "-" : names;
-}
-
-void Tell() {
-  const Inherited found = FindInherited();
-  fmt::print("{:<30}{:<10}{:<10}{:<10}{}\n", "", "blocked", "pending", "ignored", "caught");
-  const auto print = [](const char* who, const SignalState& state) {
-    fmt::print("{:<30}{:<10}{:<10}{:<10}{}\n", who, Names(state.blocked), Names(state.pending),
-               Names(state.ignored), Names(state.caught));
-  };
-  print("a process", found.before);
-  print("its child, after fork(2)", found.after_fork);
-  print("the process, after execve(2)", found.after_exec);
-  const Nohup nohup = FindNohup();
-  fmt::print(
-      "\nA child starts with nothing pending: those signals were for its parent. A new program\n"
-      "has no handlers: their code is gone. All else is passed on, also what the new program\n"
-      "does not expect: `cat` has SIGTERM blocked now, and `kill` can't stop it. So a server\n"
-      "restores signals before it starts anything.\n\n"
-      "nohup is built on it: it ignores SIGHUP, then becomes the program.\n"
-      "  SIGHUP to `cat`:        it {}\n"
-      "  SIGHUP to `nohup cat`:  it {}, at the end of its input\n",
-      nohup.without, nohup.with);
-}
-
-}  // namespace
-
-const Lesson kLesson = {"What fork and exec keep of signals, and why nohup works.", Tell};
 
 }  // namespace graceful

@@ -18,13 +18,17 @@ def lesson(name, deps = []):
     """Defines `name` (the program), `name_test` and the library that both share.
 
     Args:
-      name: also the name of the three source files.
+      name: what the names of its source files begin with. NAME.cc is the experiment, NAME_told.cc the
+        account of it; each file fits on a page.
       deps: what the experiment needs beside the stage.
     """
     cc_library(
         name = name + "_lesson",
-        srcs = [name + ".cc"],
-        hdrs = [name + ".h"],
+        srcs = native.glob(
+            [name + ".cc", name + "_*.cc"],
+            exclude = [name + "_test.cc"],
+        ),
+        hdrs = native.glob([name + ".h", name + "_*.h"]),
         deps = deps + [
             ":stage",
             "//signals",

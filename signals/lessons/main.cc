@@ -5,16 +5,18 @@
 #include <exception>
 
 #include "signals/lessons/lesson.h"
+#include "signals/version.h"
 
 int main(int argc, char** argv) {
   CLI::App app(graceful::kLesson.summary);
   app.footer(
       "Takes no arguments: it does its experiments and tells what happened on this machine.");
+  app.set_version_flag("--version", "graceful-daemons " GRACEFUL_VERSION);
   try {
     app.parse(argc, argv);
     graceful::kLesson.tell();
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+  } catch (const CLI::Success& words) {  // --help, --version
+    return app.exit(words);
   } catch (const CLI::ParseError& error) {
     app.exit(error);
     return 2;

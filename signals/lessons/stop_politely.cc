@@ -1,21 +1,17 @@
 #include "signals/lessons/stop_politely.h"
 
-#include <fcntl.h>
-#include <fmt/core.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string_view>
 
 #include "signals/check.h"
 #include "signals/children.h"
-#include "signals/lessons/lesson.h"
 #include "signals/lessons/stage.h"
+#include "signals/lessons/stop_politely_document.h"
 #include "signals/signal_fd.h"
 
 namespace graceful {
@@ -24,50 +20,6 @@ namespace {
 
 std::string OldText() { return std::string(64 * 1024, 'o'); }
 std::string NewText() { return std::string(64 * 1024, 'n'); }
-
-// Told after each step of saving, by name: where an experiment can stop the program.
-using AfterStep = std::function<void(std::string_view step)>;
-
-void WriteAll(const UniqueFd& file, std::string_view text) {
-  while (!text.empty()) {
-    text.remove_prefix(Check(write(file.Get(), text.data(), text.size()), "write", "document"));
-  }
-}
-
-UniqueFd OpenEmpty(const std::string& path) {
-  return UniqueFd(
-      Check(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "open", path));
-}
-
-void SaveInPlace(const std::string& path, std::string_view text, const AfterStep& after) {
-  const UniqueFd file = OpenEmpty(path);
-  WriteAll(file, text.substr(0, text.size() / 2));
-  after("wrote half");
-  WriteAll(file, text.substr(text.size() / 2));
-}
-
-void SaveByRename(const std::string& path, std::string_view text, const AfterStep& after) {
-  const std::string temporary = path + ".new";  // in the same folder, for rename(2)
-  const UniqueFd file = OpenEmpty(temporary);
-  after("opened a temporary file");
-  WriteAll(file, text.substr(0, text.size() / 2));
-  after("wrote half");
-  WriteAll(file, text.substr(text.size() / 2));
-  after("wrote all");
-  Check(fsync(file.Get()), "fsync", temporary);
-  after("fsync of the file");
-  Check(rename(temporary.c_str(), path.c_str()), "rename", temporary);
-  after("rename");
-  const std::string folder = std::filesystem::path(path).parent_path();
-  const UniqueFd directory(
-      Check(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open", folder));
-  Check(fsync(directory.Get()), "fsync", folder);
-  after("fsync of the folder");
-}
-
-constexpr std::string_view kRenameSteps[] = {
-    "opened a temporary file", "wrote half", "wrote all",
-    "fsync of the file",       "rename",     "fsync of the folder"};
 
 class TemporaryFolder {
  public:
@@ -81,8 +33,6 @@ class TemporaryFolder {
   std::string path_;
 };
 
-using Save = void (*)(const std::string& path, std::string_view text, const AfterStep& after);
-
 struct Stopped {
   OnDisk on_disk;
   std::string end;
@@ -94,7 +44,7 @@ Stopped StopAfter(std::string_view step, int signal, Save save, bool polite) {
   const Stage stage;
   const TemporaryFolder folder;
   const std::string path = folder.Path() + "/document";
-  WriteAll(OpenEmpty(path), OldText());
+  SaveInPlace(path, OldText(), [](std::string_view) {});
 
   Pipe reached, gate;
   const pid_t pid = Fork([&] {
@@ -138,44 +88,5 @@ std::vector<KilledAfter> FindReplaced() {
   }
   return found;
 }
-
-namespace {
-
-const char* Describe(OnDisk on_disk) {
-  switch (on_disk) {
-    case OnDisk::kOld:
-      return "the old document, whole";
-    case OnDisk::kNew:
-      return "the new document, whole";
-    case OnDisk::kTorn:
-      return "half a document";
-  }
-  return "";
-}
-
-void Tell() {
-  const InPlace found = FindInPlace();
-  fmt::print(
-      "A program writes over its document. When half is written it is stopped. On disk is then:\n"
-      "  SIGKILL                          {}\n"
-      "  SIGTERM, not thought of          {}\n"
-      "  SIGTERM, looked for after saving {}; it {}\n\n"
-      "SIGTERM is a request, if the program makes it one. SIGKILL (and the kernel when memory is\n"
-      "short) can't be caught. So it writes another file and renames that. SIGKILL after each "
-      "step:\n",
-      Describe(found.killed), Describe(found.terminated), Describe(found.stopped_politely),
-      found.polite_end);
-  for (const auto& [step, on_disk] : FindReplaced()) {
-    fmt::print("  {:<32} {}\n", step, Describe(on_disk));
-  }
-  fmt::print(
-      "\nrename(2) replaces one name by the other in one step. The two fsync(2) are not for "
-      "signals,\n"
-      "which take nothing from the kernel's cache, but for the power that fails.\n");
-}
-
-}  // namespace
-
-const Lesson kLesson = {"SIGTERM, SIGKILL, and a document that is half written.", Tell};
 
 }  // namespace graceful

@@ -1,11 +1,7 @@
 #include "signals/lessons/who_gets_it.h"
 
-#include <fmt/core.h>
 #include <signal.h>
 #include <unistd.h>
-
-#include "signals/lessons/lesson.h"
-#include "signals/signal_names.h"
 
 namespace graceful {
 
@@ -32,41 +28,5 @@ WhoGotIt FindWhoGetsIt() {
   found.ctrl_c_after_fg = session.Collect();
   return found;
 }
-
-namespace {
-
-void Print(const char* what, const Sightings& sightings) {
-  fmt::print("  {:<28}", what);
-  for (const auto& [actor, seen] : sightings) {
-    for (const auto& [signal, sender] : seen) {
-      fmt::print(" {} got {} from {};", Name(actor), SignalName(signal),
-                 sender == 0 ? "the kernel" : fmt::format("process {}", sender));
-    }
-  }
-  fmt::print("\n");
-}
-
-void Tell() {
-  const WhoGotIt found = FindWhoGetsIt();
-  fmt::print(
-      "A shell at a terminal, and its jobs, one process group each:\n"
-      "  sort | less        in the foreground\n"
-      "  make, compiler     in the background\n"
-      "  editor             stopped\n"
-      "  daemon             started here too, but it called setsid(2)\n\n");
-  Print("Ctrl-C (byte 0x03):", found.ctrl_c);
-  Print("Ctrl-\\ (byte 0x1c):", found.ctrl_backslash);
-  Print("kill PID-of-less:", found.kill_pid);
-  Print("kill -PID-of-make:", found.kill_group);
-  Print("fg make, then Ctrl-C:", found.ctrl_c_after_fg);
-  fmt::print(
-      "\nA key goes to the foreground process group of the terminal, and to all of it. The shell\n"
-      "isn't in it. `kill PID` reaches one process, `kill -PID` a group, also in the background.\n"
-      "None of them reached the daemon: it has left the session, and with it the terminal.\n");
-}
-
-}  // namespace
-
-const Lesson kLesson = {"Who gets a signal: Ctrl-C, kill PID, kill -PID.", Tell};
 
 }  // namespace graceful
