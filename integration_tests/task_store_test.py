@@ -163,28 +163,18 @@ def test_a_bad_setting(server_factory) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
-    """A file system that ends with this process, in a mount namespace of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    clone_newns, ms_private = 0x20000, 1 << 18 | 1 << 14  # with MS_REC
-    if libc.unshare(clone_newns) != 0 or libc.mount(b"none", b"/", None, ms_private, None) != 0:
-        pytest.skip("mounting needs root: " + os.strerror(ctypes.get_errno()))
-    if libc.mount(b"tmpfs", str(folder).encode(), b"tmpfs", 0, b"size=400k") != 0:
-        pytest.skip("a tmpfs can't be mounted: " + os.strerror(ctypes.get_errno()))
-    yield folder
-    libc.umount2(str(folder).encode(), 2)  # MNT_DETACH
+def disk(small_disk) -> Path:
+    return small_disk(kib=400)
 
 
 def test_a_full_disk_refuses_tasks_and_loses_none(
-    server_factory, small_disk: Path, tmp_path: Path
+    server_factory, disk: Path, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
     settings = {
         "worker_num": 1,
         "task_worker_num": 1,
-        "task_queue": f"sqlite:{small_disk / 'tasks.db'}",
+        "task_queue": f"sqlite:{disk / 'tasks.db'}",
         "ledger_file": ledger,
     }
     server = server_factory(**settings)
@@ -207,7 +197,7 @@ def test_a_full_disk_refuses_tasks_and_loses_none(
     # More room: a remount keeps what is there.
     libc = ctypes.CDLL(None, use_errno=True)
     remount = 32  # MS_REMOUNT
-    assert libc.mount(b"tmpfs", str(small_disk).encode(), b"tmpfs", remount, b"size=8m") == 0
+    assert libc.mount(b"tmpfs", str(disk).encode(), b"tmpfs", remount, b"size=8m") == 0
     again = server_factory(**settings)
     with again.connect() as connection:
         assert connection.post("/task", b"room again").body == b"room again"
@@ -223,10 +213,10 @@ def fill(file: Path) -> None:
         os.close(number)
 
 
-def test_room_again_on_the_disk_without_a_restart(server_factory, small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
+def test_room_again_on_the_disk_without_a_restart(server_factory, disk: Path) -> None:
+    ballast = disk / "ballast"
     server = server_factory(
-        worker_num=1, task_worker_num=1, task_queue=f"sqlite:{small_disk / 'tasks.db'}"
+        worker_num=1, task_worker_num=1, task_queue=f"sqlite:{disk / 'tasks.db'}"
     )
     with server.connect() as connection:
         assert connection.post("/task", b"x").status == 200

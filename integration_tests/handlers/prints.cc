@@ -30,7 +30,8 @@ void OnRequest(const graceful::Request& request, graceful::Response& response) {
     std::abort();
   }
   if (path == "/child") {
-    if (std::system("echo from a child; echo of the shell >&2") != 0) throw std::runtime_error("sh");
+    if (std::system("echo from a child; echo of the shell >&2") != 0)
+      throw std::runtime_error("sh");
   }
   if (path == "/bytes") std::printf("\xff\"\\\n");
   const long first = printed;
@@ -38,8 +39,8 @@ void OnRequest(const graceful::Request& request, graceful::Response& response) {
     const long count = std::stol("0" + std::string(request.Query("n")));
     for (long i = 0; i < count; ++i) PrintLine();
   }
-  response.body = std::to_string(getpid()) + " " + std::to_string(first) + " " +
-                  std::to_string(printed) + "\n";
+  response.body =
+      std::to_string(getpid()) + " " + std::to_string(first) + " " + std::to_string(printed) + "\n";
 }
 
 void OnWorkerStop() { std::printf("goodbye, and no end"); }

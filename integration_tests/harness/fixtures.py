@@ -1,6 +1,8 @@
 """The fixtures that every suite has, as a pytest plugin (pytest_main.py loads it)."""
 
+import ctypes
 import itertools
+import os
 import random
 import shutil
 import tempfile
@@ -37,6 +39,31 @@ def socket_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="gd-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """`small_disk(kib=64)` mounts a file system of that size and returns its folder.
+
+    In a mount namespace of this process, so that it ends with it. In a target with no-sandbox.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = tmp_path / "disk"
+
+    def refused(what: str) -> None:
+        pytest.skip(f"{what}: {os.strerror(ctypes.get_errno())}; it needs root")
+
+    def mount(kib: int) -> Path:
+        folder.mkdir()
+        clone_newns, ms_private = 0x20000, 1 << 18 | 1 << 14  # with MS_REC
+        if libc.unshare(clone_newns) != 0 or libc.mount(b"none", b"/", None, ms_private, None) != 0:
+            refused("no mount namespace")
+        if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={kib}k".encode()) != 0:
+            refused("no tmpfs can be mounted")
+        return folder
+
+    yield mount
+    libc.umount2(bytes(folder), 2)  # MNT_DETACH
 
 
 @pytest.fixture
