@@ -32,11 +32,6 @@ constexpr int kMaxSlots = 256;
 // A keeper that ended within this time of its start is started again only after it.
 constexpr uint32_t kKeeperPauseMs = 1000;
 
-// How soon the master tries again to accept and deal out, when there was no room.
-constexpr uint32_t kParkedPauseMs = 20;
-
-constexpr char kNoTasks[] = "there are no task workers: task_worker_num is 0";
-
 // Beyond max_wait_time, for keepers that are only busy with going.
 constexpr uint32_t kGraceMs = 5000;
 
@@ -56,15 +51,6 @@ SlotStatus* MapStatuses() {
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED) ThrowErrno(errno, "mmap");
   return static_cast<SlotStatus*>(mapping);
-}
-
-void Watch(const UniqueFd& events, int fd) {
-  epoll_event event = {EPOLLIN, {.fd = fd}};
-  Check(epoll_ctl(events.Get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-}
-
-void Unwatch(const UniqueFd& events, int fd) {
-  epoll_ctl(events.Get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 std::string ControlPath(const Settings& settings, int port) {
@@ -112,8 +98,8 @@ Master::Master(Settings settings, std::vector<std::string> arguments,
       statuses_(MapStatuses()) {
   RaiseDescriptorLimit();
   IgnoreUntilExec({SIGPIPE, SIGXFSZ});
-  Watch(events_, signals_.Get());
-  Watch(events_, control_.Get());
+  Watch(signals_.Get());
+  Watch(control_.Get());
 }
 
 Master::~Master() { KillAll(); }
@@ -206,7 +192,7 @@ void Master::OnKeeperEnded(Seat& seat, const Ended& ended) {
   // What is left of its group: a worker that it could not end itself, and what that started.
   kill(-seat.keeper, SIGKILL);
   seat.keeper = 0;
-  Unwatch(events_, seat.channel.Get());
+  Unwatch(seat.channel.Get());
   seat.channel = Channel();
   statuses_[seat.number].worker = 0;
   if (reopening_.erase(seat.number) > 0) ReopenedIfAll();
@@ -230,56 +216,22 @@ void Master::OnKeeperEnded(Seat& seat, const Ended& ended) {
 
 void Master::OnKeeperMessage(Seat& seat) {
   const std::optional<Message> message = seat.channel.Receive();
-  if (!message) return Unwatch(events_, seat.channel.Get());  // SIGCHLD comes, too
+  if (!message) return Unwatch(seat.channel.Get());  // SIGCHLD comes, too
   if (message->what == "replaced") SlotDone(seat.number);
   if (message->what == "failed") SlotFailed(seat.number, message->text);
   if (message->what == "reopened" && reopening_.erase(seat.number) > 0) ReopenedIfAll();
 }
 
-void Master::OnTaskKeeperEnded(const Ended& ended) {
-  pollfd last_words = {tasks_.ToKeeper().Get(), POLLIN, 0};
-  while (poll(&last_words, 1, 0) == 1 && OnTaskKeeperMessage()) {
-  }
-  Unwatch(events_, tasks_.ToKeeper().Get());
-  tasks_.OnEnded();
-  if (stopping_) tasks_.DoNotStart();
-  if (reopening_.erase(kTasks) > 0) ReopenedIfAll();
-  if (tasks_left_) return SlotDone(kTasks);
-  log_.Error("the task keeper {}", ended.Describe());
-  if (!job_ || !job_->waiting.contains(kTasks)) return;
-  if (stopping_) return SlotDone(kTasks);
-  SlotFailed(kTasks, "the task keeper " + ended.Describe());
-}
-
-// False when there is nobody any more who could say something.
-bool Master::OnTaskKeeperMessage() {
-  const std::optional<Message> message = tasks_.ToKeeper().Receive();
-  if (!message) {
-    Unwatch(events_, tasks_.ToKeeper().Get());  // SIGCHLD comes, too
-    return false;
-  }
-  if (message->what == "reopened" && reopening_.erase(kTasks) > 0) ReopenedIfAll();
-  if (message->what == "stopped") tasks_left_ = message->text;
-  if (message->what != "replaced" && message->what != "failed") return true;
-  if (job_) job_->task_workers = message->number;
-  if (message->what == "replaced") {
-    SlotDone(kTasks);
-  } else {
-    SlotFailed(kTasks, message->text);
-  }
-  return true;
-}
-
 void Master::OnControlClient() {
   Channel client = control_.Accept();
   if (!client) return;
-  Watch(events_, client.Get());
+  Watch(client.Get());
   clients_.emplace(client.Get(), std::move(client));
 }
 
 void Master::OnCommand(int fd) {
   Channel client = std::move(clients_.extract(fd).mapped());
-  Unwatch(events_, fd);
+  Unwatch(fd);
   std::optional<Message> message;
   try {
     message = client.Receive();
@@ -308,72 +260,7 @@ void Master::OnCommand(int fd) {
   }
 }
 
-// --- Connections to slots that were given up
-// ------------------------------------------------------
-
-// Their listening sockets stay open, so that nothing that waits in their queues is lost. The
-// master accepts for them and deals the connections out to the slots that are left.
-// False when nobody waits there, or no slot has room.
-bool Master::OnParkedListener(int fd) {
-  if (!undealt_) undealt_.Reset(accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (undealt_ && Deal()) return true;
-  if (undealt_ || errno != EAGAIN) WatchParked(false);  // OnTime() tries again
-  return false;
-}
-
-// Sends the connection in hand to the next slot that has room. False when none has.
-bool Master::Deal() {
-  Parcel parcel;
-  parcel.progress.state = State::kResting;
-  iovec vector = {&parcel, sizeof parcel};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header = {};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  *rights = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-  const int raw = undealt_.Get();
-  std::memcpy(CMSG_DATA(rights), &raw, sizeof raw);
-  for (size_t i = 0; i < seats_.size(); ++i) {
-    const Seat& seat = *seats_[turn_++ % seats_.size()];
-    if (seat.leaving || sendmsg(seat.inbox_in.Get(), &header, MSG_NOSIGNAL) == -1) continue;
-    undealt_.Reset();
-    return true;
-  }
-  return false;
-}
-
-void Master::Park(int slot, bool parked) {
-  for (const int fd : listeners_.OwnOfSlot(slot)) {
-    if (parked && parked_watched_) Watch(events_, fd);
-    if (!parked) Unwatch(events_, fd);
-  }
-  if (parked) {
-    parked_.insert(slot);
-  } else {
-    parked_.erase(slot);
-  }
-}
-
-void Master::WatchParked(bool watched) {
-  if (parked_watched_ == watched) return;
-  parked_watched_ = watched;
-  if (!watched) watch_parked_at_ = ClockMs() + kParkedPauseMs;
-  for (const int slot : parked_) {
-    for (const int fd : listeners_.OwnOfSlot(slot)) {
-      if (watched) {
-        Watch(events_, fd);
-      } else {
-        Unwatch(events_, fd);
-      }
-    }
-  }
-}
-
-// --- Jobs
-// -----------------------------------------------------------------------------------------
+// --- Jobs ---------------------------------------------------------------------------------------
 
 void Master::Ask(Kind kind, Channel asker) {
   if (kind == Kind::kStop) {
@@ -439,15 +326,6 @@ void Master::BeginReload(const Settings& settings) {
     manager_.Reloading();
     log_.Line("reload: generation {}, {}", next_.generation, settings.handler);
   }
-  TellNext();
-}
-
-void Master::BeginReloadTasks() {
-  if (!tasks_.IsWanted()) throw std::runtime_error(kNoTasks);
-  next_ = {std::make_shared<UniqueFd>(ReadHandlerImage(settings_.handler)), settings_,
-           std::max(code_.generation, task_code_.generation) + 1};
-  job_->todo.push_back(kTasks);
-  log_.Line("reload of the task workers: generation {}, {}", next_.generation, settings_.handler);
   TellNext();
 }
 
@@ -525,17 +403,6 @@ void Master::TellNext() {
     if (seat.keeper == 0) StartKeeper(seat);
     TellToRun(seat.channel, next_);
   }
-}
-
-void Master::TellTasks() {
-  if (job_->kind == Kind::kStop) {
-    const auto left =
-        static_cast<int32_t>(job_->started + Milliseconds(settings_.max_wait_time) - ClockMs());
-    tasks_.ToKeeper().Send({.what = "stop", .number = std::max(1000, left)});
-    return;
-  }
-  if (!tasks_.IsRunning()) StartTaskKeeper();
-  TellToRun(tasks_.ToKeeper(), next_);
 }
 
 void Master::SlotDone(int slot) {
@@ -646,100 +513,7 @@ Settings Master::ReadConfigurationAgain() {
   return settings;
 }
 
-// --- Keepers
-// --------------------------------------------------------------------------------------
-
-Master::Seat& Master::AddSeat() {
-  int ends[2];
-  Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), "socketpair");
-  auto seat = std::make_unique<Seat>();
-  seat->number = static_cast<int>(seats_.size());
-  listeners_.AddSlot(seat->number);
-  seat->inbox_in.Reset(ends[0]);
-  seat->inbox_out.Reset(ends[1]);
-  std::memset(static_cast<void*>(&statuses_[seat->number]), 0, sizeof(SlotStatus));
-  seats_.push_back(std::move(seat));
-  tasks_.SetInbox(seats_.back()->number, seats_.back()->inbox_in.Get());
-  return *seats_.back();
-}
-
-void Master::StartKeeper(Seat& seat) {
-  auto [channel, keepers_end] = Channel::MakePair();
-  seat.start_at = 0;
-  seat.started = ClockMs();
-  seat.keeper = Check(fork(), "fork");
-  if (seat.keeper == 0) BecomeKeeper(seat, std::move(keepers_end));
-  seat.channel = std::move(channel);
-  Watch(events_, seat.channel.Get());
-  if (parked_.contains(seat.number)) Park(seat.number, false);
-}
-
-// In the child. Nothing here returns into the master's objects, which are copies now.
-void Master::BecomeKeeper(Seat& seat, Channel channel) {
-  try {
-    // A group of its own: the terminal's signals (Ctrl-C) are for the master alone.
-    Check(setpgid(0, 0), "setpgid");
-    KeeperStart start = {.number = seat.number,
-                         .listeners = listeners_.ForSlot(seat.number),
-                         .inbox = UniqueFd(seat.inbox_out.Release()),
-                         .tasks = UniqueFd(tasks_.Calls()),
-                         .channel = std::move(channel),
-                         .status = statuses_[seat.number],
-                         .settings = settings_,
-                         .log = log_.As("keeper " + std::to_string(seat.number))};
-    std::vector<int> keep = {start.inbox.Get(), start.channel.Get(), start.log.Fd()};
-    if (start.tasks) keep.push_back(start.tasks.Get());
-    for (const UniqueFd& listener : start.listeners) keep.push_back(listener.Get());
-    CloseAllBut(std::move(keep));
-    DropPrivileges(settings_);
-    RunKeeper(std::move(start));
-  } catch (const std::exception& error) {
-    log_.Error("keeper {} cannot start: {}", seat.number, error.what());
-    _exit(1);
-  }
-}
-
-void Master::StartTaskKeeper() {
-  std::map<int, int> inboxes;
-  for (const auto& seat : seats_) inboxes[seat->number] = seat->inbox_in.Get();
-  tasks_.Start(settings_, inboxes, log_);
-  Watch(events_, tasks_.ToKeeper().Get());
-}
-
-// It answers ctl itself.
-void Master::AskTasks(Message& message, Channel client) {
-  if (!tasks_.IsWanted()) {
-    client.Send({.what = "error", .text = kNoTasks});
-  } else if (!tasks_.IsRunning()) {
-    client.Send({.what = "error", .text = "the task keeper has ended and is about to start again"});
-  } else {
-    message.fds.clear();
-    message.fds.emplace_back(
-        Check(fcntl(client.Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
-    tasks_.ToKeeper().Send(message);
-  }
-}
-
-void Master::TellToRun(const Channel& keeper, const Code& code) {
-  Message message = {.what = "reload", .text = Encode(code.settings), .number = code.generation};
-  message.fds.emplace_back(
-      Check(fcntl(code.image->Get(), F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC"));
-  keeper.Send(message);
-}
-
-void Master::KillAll() {
-  tasks_.Kill();
-  for (const auto& seat : seats_) {
-    if (seat->keeper == 0) continue;
-    kill(-seat->keeper, SIGKILL);
-    kill(seat->keeper, SIGKILL);
-    WaitFor(seat->keeper);
-    seat->keeper = 0;
-  }
-}
-
-// --- Time
-// -----------------------------------------------------------------------------------------
+// --- Time ---------------------------------------------------------------------------------------
 
 int Master::NextTimeout() const {
   int32_t next = INT32_MAX;
@@ -778,15 +552,14 @@ void Master::OnTime() {
   }
 }
 
-// --- State
-// ----------------------------------------------------------------------------------------
+// --- State --------------------------------------------------------------------------------------
 
-Master::Seat* Master::FindSeat(int slot) {
-  for (const auto& seat : seats_) {
-    if (seat->number == slot) return seat.get();
-  }
-  throw std::logic_error("no slot " + std::to_string(slot));
+void Master::Watch(int fd) {
+  epoll_event event = {EPOLLIN, {.fd = fd}};
+  Check(epoll_ctl(events_.Get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
 }
+
+void Master::Unwatch(int fd) { epoll_ctl(events_.Get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 uint64_t Master::ClosedByServer() const {
   uint64_t closed = 0;

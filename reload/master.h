@@ -128,6 +128,8 @@ class Master {
   void WatchParked(bool watched);
   void KillAll();
   Seat* FindSeat(int slot);
+  void Watch(int fd);
+  void Unwatch(int fd);
   uint64_t ClosedByServer() const;
   std::string Outcome() const;
   std::string StatusJson() const;

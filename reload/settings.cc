@@ -64,7 +64,7 @@ void AddOptions(CLI::App& app, Settings& s) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--task_queue", s.task_queue,
-                 "where tasks wait: memory (lost with the master) or sqlite:PATH (never lost)")
+                 "where tasks wait: memory (while the server lives) or sqlite:PATH (for good)")
       ->check([](const std::string& text) {
         const bool is_file = text.starts_with(kSqlite) && text.size() > kSqlite.size();
         return text == "memory" || is_file ? "" : "'" + text + "' is not memory or sqlite:PATH";

@@ -25,6 +25,10 @@ constexpr uint32_t kLargeBytes = 64 * 1024;
 // The keeper is told of results this often while more tasks are in hand.
 constexpr uint64_t kTellMicros = 500;
 
+// Of the processor's cache. Places that are pages apart would share the same few lines.
+constexpr size_t kLine = 64;
+
+size_t RoundUpToLine(size_t size) { return (size + kLine - 1) / kLine * kLine; }
 size_t RoundUpToPage(size_t size) { return (size + kPage - 1) / kPage * kPage; }
 
 uint64_t NowMicros() {
@@ -43,8 +47,8 @@ void Count(const UniqueFd& events) {
 }  // namespace
 
 Desk::Desk(uint32_t max_size)
-    : stride_(RoundUpToPage(std::max(max_size, 1u))),
-      size_(RoundUpToPage(sizeof(Shared)) + 2 * kPlaces * stride_),
+    : stride_(RoundUpToLine(max_size) + kLine),
+      size_(RoundUpToPage(sizeof(Shared)) + RoundUpToPage(2 * kPlaces * stride_)),
       to_worker_(Check(eventfd(0, EFD_CLOEXEC), "eventfd")),
       to_keeper_(Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
   void* mapping = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
@@ -74,7 +78,12 @@ void Desk::Put(const StoredTask& task) {
   shared_->given.store(number + 1, std::memory_order_release);
 }
 
-void Desk::Wake() { Count(to_worker_); }
+void Desk::Wake() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // Wait() has the other one
+  if (shared_->sleeps.load(std::memory_order_relaxed) && shared_->sleeps.exchange(false)) {
+    Count(to_worker_);
+  }
+}
 
 std::optional<Desk::Result> Desk::TakeResult() {
   if (taken_) {
@@ -115,18 +124,27 @@ std::optional<Desk::Running> Desk::IsRunning() const {
 }
 
 void Desk::GiveBackMemory(char* area, uint32_t size) const {
-  if (size > kLargeBytes) madvise(area, RoundUpToPage(size), MADV_REMOVE);
+  if (size <= kLargeBytes) return;
+  // The pages that are wholly within it: their neighbours are others' ends.
+  const size_t begin = RoundUpToPage(static_cast<size_t>(area - mapping_));
+  const size_t end = (static_cast<size_t>(area - mapping_) + size) / kPage * kPage;
+  if (begin < end) madvise(mapping_ + begin, end - begin, MADV_REMOVE);
 }
 
 // --- The worker's side --------------------------------------------------------------------------
+
+// The number of the next task, if there is one.
+uint32_t Desk::Next(uint64_t claim) const {
+  const auto taken_back = static_cast<uint32_t>(claim >> 32);
+  return IsBefore(next_, taken_back) ? taken_back : next_;
+}
 
 std::optional<Desk::Work> Desk::Begin() {
   uint64_t claim = shared_->claim.load(std::memory_order_acquire);
   uint32_t number;
   shared_->began = ClockMs();  // first: from the claim on it runs
   do {
-    const auto taken_back = static_cast<uint32_t>(claim >> 32);
-    number = IsBefore(next_, taken_back) ? taken_back : next_;
+    number = Next(claim);
     if (number == shared_->given.load(std::memory_order_acquire)) return std::nullopt;
   } while (!shared_->claim.compare_exchange_weak(
       claim, MakeClaim(number + 1, static_cast<uint32_t>(claim >> 32))));
@@ -164,6 +182,13 @@ void Desk::Wait() {
   if (told_ != next_) {  // what was taken back left nothing that could be the last
     told_ = next_;
     Count(to_keeper_);
+  }
+  shared_->sleeps = true;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // What was put here before the keeper could see that we sleep is seen by us.
+  if (Next(shared_->claim) != shared_->given || shared_->leave) {
+    shared_->sleeps = false;
+    return;
   }
   uint64_t events;
   RetryInterrupted([&] { return read(to_worker_.Get(), &events, sizeof events); });

@@ -93,6 +93,7 @@ class Desk {
     std::atomic<uint32_t> finished;  // by the worker: one more than the number of the last one
     std::atomic<uint32_t> began;     // by the worker: when it began the last one
     std::atomic<bool> leave;         // by the keeper
+    std::atomic<bool> sleeps;        // by the worker, before it waits; the keeper who wakes it
     Place places[kPlaces];
   };
   // The low half: one more than the number of the last task that was begun. The high half: tasks
@@ -101,6 +102,7 @@ class Desk {
     return uint64_t{taken_back} << 32 | begun;
   }
 
+  uint32_t Next(uint64_t claim) const;
   char* Payload(uint32_t number) const { return bytes_ + number % kPlaces * 2 * stride_; }
   char* ResultText(uint32_t number) const { return Payload(number) + stride_; }
   void GiveBackMemory(char* area, uint32_t size) const;

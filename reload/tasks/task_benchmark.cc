@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -250,7 +251,7 @@ int Run(const Options& options) {
     RemoveDatabase(path);
     const TaskRate rate = Tasks(options, "sqlite:" + path).Measure();
     group = std::max(1.0, rate.group);
-    durable.Add(SqliteRate(options, static_cast<int>(group + 0.5)), rate.rate);
+    durable.Add(SqliteRate(options, static_cast<int>(std::lround(group))), rate.rate);
   }
   RemoveDatabase(path);
   if (options.json) {

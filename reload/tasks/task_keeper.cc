@@ -132,8 +132,8 @@ class TaskKeeper {
     staff_.OnTime();
     staff_.TakeResults();
     Commit();
-    if (!stopping_ || database_.empty()) staff_.Deal();
     post_.Flush();
+    if (!stopping_ || database_.empty()) staff_.Deal();
     ShowStatus();
     if (stopping_) GoOnStopping();
   }
@@ -202,6 +202,7 @@ class TaskKeeper {
       }
       watchers_.erase(begin, end);
     }
+    queue_.ForgetOldResults();
   }
 
   void Answer(const TaskCall& call) {
@@ -219,7 +220,7 @@ class TaskKeeper {
     const StoredTask* task = queue_.Find(id);
     TaskNotice notice = {.task = id, .fd = fd, .state = TaskState::kUnknown};
     if (task == nullptr) return post_.Tell(slot, notice, "");
-    notice.state = queue_.IsLeased(id) ? TaskState::kRunning : task->state;
+    notice.state = task->is_leased ? TaskState::kRunning : task->state;
     post_.Tell(slot, notice, task->result);
   }
 

@@ -37,7 +37,6 @@ void TaskQueue::Add(TaskId id, std::string_view payload) {
 }
 
 std::string TaskQueue::Commit() {
-  ForgetResults(limits_.results, limits_.result_bytes);
   std::string reason;
   if (!added_.empty() || !dirty_.empty()) {
     try {
@@ -87,21 +86,21 @@ const StoredTask* TaskQueue::Lease() {
   if (waiting_.empty()) return nullptr;
   Entry* entry = waiting_.front();
   waiting_.pop_front();
-  entry->leased = true;
+  entry->is_leased = true;
   ++leased_;
   return entry;
 }
 
 void TaskQueue::Return(TaskId id) {
   Entry* entry = FindEntry(id);
-  if (entry == nullptr || !std::exchange(entry->leased, false)) return;
+  if (entry == nullptr || !std::exchange(entry->is_leased, false)) return;
   --leased_;
   waiting_.push_front(entry);
 }
 
 void TaskQueue::Finish(TaskId id, bool ok, std::string_view result) {
   Entry* entry = FindEntry(id);
-  if (entry == nullptr || !std::exchange(entry->leased, false)) return;
+  if (entry == nullptr || !std::exchange(entry->is_leased, false)) return;
   --leased_;
   --unfinished_;
   entry->state = ok ? TaskState::kDone : TaskState::kFailed;
@@ -114,10 +113,10 @@ void TaskQueue::Finish(TaskId id, bool ok, std::string_view result) {
 
 bool TaskQueue::Died(TaskId id, std::string_view why) {
   Entry* entry = FindEntry(id);
-  if (entry == nullptr || !entry->leased) return false;
+  if (entry == nullptr || !entry->is_leased) return false;
   const bool dead = ++entry->attempts >= limits_.attempts;
   if (dead) {
-    entry->leased = false;
+    entry->is_leased = false;
     --leased_;
     entry->state = TaskState::kDead;
     entry->result = why;
@@ -132,11 +131,6 @@ bool TaskQueue::Died(TaskId id, std::string_view why) {
 const StoredTask* TaskQueue::Find(TaskId id) const {
   const auto found = entries_.find(id);
   return found == entries_.end() || found->second.gone ? nullptr : &found->second;
-}
-
-bool TaskQueue::IsLeased(TaskId id) const {
-  const auto found = entries_.find(id);
-  return found != entries_.end() && found->second.leased;
 }
 
 std::vector<const StoredTask*> TaskQueue::Dead() const { return {dead_.begin(), dead_.end()}; }

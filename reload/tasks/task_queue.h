@@ -52,13 +52,15 @@ class TaskQueue {
 
   void Finish(TaskId id, bool ok, std::string_view result);
 
+  // Of finished tasks, those beyond the limits: once whoever waited for them was told.
+  void ForgetOldResults() { ForgetResults(limits_.results, limits_.result_bytes); }
+
   // The worker that ran it has died, for this reason. True when that was once too often, and it is
   // a dead letter now; else it waits again, as the first.
   bool Died(TaskId id, std::string_view why);
 
   // What is known of it; nullptr when nothing is.
   const StoredTask* Find(TaskId id) const;
-  bool IsLeased(TaskId id) const;
 
   // Dead letters: from the first to the last; back into the queue, with all attempts before
   // them; forgotten for good. False when it is no dead letter.
@@ -75,7 +77,6 @@ class TaskQueue {
   struct Entry : StoredTask {
     bool dirty = false;  // to be written with the next commit
     bool gone = false;   // to be removed then
-    bool leased = false;
   };
 
   void Touch(Entry& entry);

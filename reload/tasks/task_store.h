@@ -20,6 +20,7 @@ struct StoredTask {
   std::string payload;                    // empty once it is done or failed
   std::string result;                     // what OnTask() made, or why it failed or is dead
   uint64_t place = 0;                     // the store's own, set by it
+  bool is_leased = false;                 // not stored
 };
 
 struct TaskChange {
