@@ -120,6 +120,7 @@ void ForgetCode() {
           const uintptr_t page = BufferPool::kPageSize;
           const uintptr_t begin = (info->dlpi_addr + part.p_vaddr) / page * page;
           const uintptr_t end = info->dlpi_addr + part.p_vaddr + part.p_memsz;
+          // NOLINTNEXTLINE(performance-no-int-to-ptr): dl_iterate_phdr(3) gives numbers
           madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
         }
         return 0;

@@ -100,6 +100,7 @@ MemoryTaskStore::Bytes MemoryTaskStore::Keep(const std::string& text, char* room
   const auto size = static_cast<uint32_t>(text.size());
   if (size == 0) return {};
   if (room != nullptr && size <= kSmall) {
+    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes with a length, no C string
     std::memcpy(room, text.data(), size);
     return {{}, size};
   }
