@@ -73,7 +73,7 @@ class Started:
         return sorted(now - self.children_before - {self.terminal.shell})
 
     def processes(self) -> list[int]:
-        found = set(self.own_children()) | {self.main}
+        found = set(self.own_children()) | ({self.main} if self.main else set())
         for pid in list(found):
             found.update(guard.descendants(pid))
         return sorted(pid for pid in found if alive(pid))
@@ -81,20 +81,25 @@ class Started:
     def lives(self) -> bool:
         return alive(self.main) and serves(self.run.spec.url)
 
+    def _killed(self) -> bool:
+        """Kills what is left; a process that is killed leaves its children to this one."""
+        left = [pid for pid in self.processes() if _is_left(pid)]
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
     def end(self) -> None:
         """Nothing of it is left."""
         self.run.recorder.mark("stop", "the end of this server")
-        for pid in self.processes() if self.main else self.own_children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: not [pid for pid in self.own_children() if _reap(pid)], 5)
+            wait_until(self._killed, 5)
         self.run.recorder.forget(self.main)
         self.terminal.close()
 
 
-def _reap(pid: int) -> bool:
-    """Is it still there? A zombie that is ours is reaped."""
+def _is_left(pid: int) -> bool:
+    """Not when it has ended; then it is reaped, if it is this process's child."""
     with contextlib.suppress(ChildProcessError):
         return os.waitpid(pid, os.WNOHANG)[0] == 0
     return alive(pid)

@@ -36,7 +36,7 @@ def need_steady(run: Run) -> None:
     outcome = run.once(steady)
     if outcome.failed:
         raise NotApplicable(
-            f"without any reload {outcome.detail()} (reload.steady): that has to be mended first"
+            f"it loses requests without any reload (see reload.steady: {outcome.detail()})"
         )
 
 

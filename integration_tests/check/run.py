@@ -36,6 +36,7 @@ Value = TypeVar("Value")
 
 # A reload that starts no process in this time after its command's end replaces nothing.
 BIRTH_SECONDS = 1.0
+REST_SECONDS = 0.5
 # Between two reloads of a load, and for a server that shows no sign of the end of one.
 PAUSE_SECONDS = 0.15
 
@@ -167,16 +168,28 @@ class Run:
             load.kill()
 
     def reload(self) -> Reload:
-        """Asks for a reload and waits until it seems done: the old workers have gone."""
+        """Asks for a reload and waits until it seems done.
+
+        That is when the old workers have gone; or, where some stay by design (a router beside the
+        workers), when there are as many as before, new ones among them, for some time.
+        """
         target = self.server()
         before = set(target.workers())
         ran = target.command("reload", self.spec.reload)
         done = ran.begin + ran.seconds
         born = False
+        last, since = before, done
         while (now := time.monotonic()) < done + self.options.patience:
-            workers = set(target.workers())
+            try:
+                workers = set(target.workers())
+            except StartFailed:  # it has ended; whoever asks next will find that
+                break
             born = born or bool(workers - before)
+            if workers != last:
+                last, since = workers, now
             if before and not before & workers:
+                break
+            if born and len(workers) <= len(before) and now > since + REST_SECONDS:
                 break
             if not born and now > done + (BIRTH_SECONDS if before else PAUSE_SECONDS):
                 break
@@ -248,7 +261,9 @@ class Run:
         except NotApplicable as reason:
             return Verdict(NOT_APPLICABLE, str(reason))
         except StartFailed as error:
-            return broken(f"the server does not start again: {error}")
+            lines = str(error).splitlines()
+            last = f" {lines[-1].strip()}" if len(lines) > 1 else ""
+            return broken(f"the server does not start again: {lines[0]}{last}")
         except (TimeoutError, OSError) as error:
             return broken(f"{type(error).__name__}: {error}")
         if not isinstance(verdict, Verdict):

@@ -56,7 +56,7 @@ def stopped(run: Run) -> Stopped:
         gone=gone,
         seconds=seconds,
         left=[command_line(pid) for pid in target.processes()],
-        status=target.tree.status_of(main),
+        status=target.main_status(main),
         main_ended=not alive(main),
     )
     for connection in [*idle, *waiting]:

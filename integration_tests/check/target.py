@@ -265,6 +265,14 @@ class Target:
         having = set(parents.values())
         return [pid for pid in guard.descendants(self.main()) if pid not in having]
 
+    def main_status(self, main: int) -> int | None:
+        """The exit status of the main process, -N for signal N; None when it is not known."""
+        status = self.tree.status_of(main)
+        if status is None and not self.daemon and (status := self.tree.poll()) is not None:
+            # The shell between tells by its own: sh(1), 128 + N.
+            return status if status <= 128 else 128 - status
+        return status
+
     def _count_at_rest(self) -> int:
         """How many processes there are once that number does not change any more."""
         count, since = len(self.processes()), time.monotonic()

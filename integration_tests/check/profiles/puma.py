@@ -20,7 +20,6 @@ workers 2
 threads 32, 32
 preload_app! false
 persistent_timeout 75
-max_fast_inline 1000000
 log_requests true
 stdout_redirect "{folder}/puma.log", "{folder}/puma.err", true
 """
@@ -65,8 +64,7 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload",
         download_url=f"{url}/download",
         notes=(
-            "2 workers of 32 threads, keep-alive for 75 s, practically without a limit of requests "
-            "that are answered on one connection in a row",
+            "2 workers of 32 threads, keep-alive for 75 s",
             "USR1 is its phased restart, which needs the application not to be preloaded; TERM "
             "stops, HUP opens logs again",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import socket
 from pathlib import Path
@@ -33,7 +34,10 @@ def make(name: str, folder: Path) -> Spec:
         raise Missing(
             f"{name}: {what}; run ./setup --peers, or apt-get install {packages}"
         )
-    return profile.spec(folder, free_port())
+    # Whoever starts it is somewhere else than its files.
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    return dataclasses.replace(profile.spec(folder, free_port()), folder=elsewhere)
 
 
 def free_port() -> int:
