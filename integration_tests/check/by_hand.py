@@ -44,6 +44,7 @@ class Started:
     main: int = 0
     status: int = 0
     said: str = ""
+    _to_reap: set[int] = field(default_factory=set)
 
     def type(self) -> None:
         """Types the line that starts it, and waits until it serves."""
@@ -82,12 +83,16 @@ class Started:
         return alive(self.main) and serves(self.run.spec.url)
 
     def _killed(self) -> bool:
-        """Kills what is left; a process that is killed leaves its children to this one."""
-        left = [pid for pid in self.processes() if _is_left(pid)]
-        for pid in left:
+        """Kills and reaps: a zombie's pid would still look as if it ran, to those who ask kill(2).
+
+        A process that is killed leaves its children to this one, for the next call.
+        """
+        self._to_reap.update(self.processes())
+        for pid in self._to_reap:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return not left
+        self._to_reap = {pid for pid in self._to_reap if _is_left(pid)}
+        return not self._to_reap
 
     def end(self) -> None:
         """Nothing of it is left."""
