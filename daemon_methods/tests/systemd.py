@@ -105,7 +105,7 @@ class Systemd:
             self._pid = wait_until(self._find_init, what="the namespaces of systemd")
             wait_until(self._has_booted, what=f"systemd to boot ({folder}/boot.log)", timeout=60)
             with self.network():
-                _bring_loopback_up()
+                bring_loopback_up()
         except BaseException:
             self.close()
             raise
@@ -238,7 +238,8 @@ def _enter_network(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _bring_loopback_up() -> None:
+def bring_loopback_up() -> None:
+    """In the network namespace of this thread: `ip link set lo up`."""
     siocsifflags, up = 0x8914, 0x1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, siocsifflags, struct.pack("16sH14x", b"lo", up))

@@ -25,6 +25,8 @@ class Terminal:
         self.shell, self._master = pty.fork()
         if self.shell == 0:
             self._become(folder, shell)
+        # Or the shell of the next terminal would hold this one open.
+        os.set_inheritable(self._master, False)
         self._open = True
         self._reaped = False
         self.seen = ""  # what it has shown, as far as somebody has waited for it
@@ -48,6 +50,17 @@ class Terminal:
     def send(self, line: str) -> None:
         """Types a line."""
         self._expect.sendline(line)
+
+    def press(self, key: str) -> None:
+        """Presses a key: a byte such as "\\x03"."""
+        self._expect.send(key)
+
+    def more(self, seconds: float) -> str:
+        """What it shows within this time, up to the first pause; empty when that is nothing."""
+        try:
+            return self._expect.read_nonblocking(1 << 16, timeout=seconds)
+        except (pexpect.EOF, pexpect.TIMEOUT, OSError):
+            return ""
 
     def run(self, line: str) -> str:
         """Types a line and returns what is printed until the next prompt."""

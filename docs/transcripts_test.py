@@ -1,0 +1,22 @@
+"""A chapter's transcripts are run, and print what the chapter says."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from docs.book import place
+from docs.book.chapter import transcripts
+from docs.book.run import differences, play
+from integration_tests.harness.runfiles import runfile
+
+CHAPTER = Path(runfile(f"docs/{os.environ['CHAPTER']}.md"))
+
+
+@pytest.mark.skipif(bool(place.missing()), reason=place.missing())
+def test_every_transcript_is_what_a_run_prints() -> None:
+    found = transcripts(CHAPTER.read_text(encoding="utf-8"))
+    assert found, f"{CHAPTER.name} has no transcript"
+    seen = play(CHAPTER)
+    different = [text for b, lines in zip(found, seen, strict=True) if (text := differences(b, lines))]
+    assert not different, "\n\n".join([*different, f"bazel run //docs:update -- {CHAPTER.stem}"])
