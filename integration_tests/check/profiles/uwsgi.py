@@ -25,7 +25,6 @@ chdir = {folder}
 module = app
 callable = app
 need-app = true
-vacuum = true
 pidfile2 = {folder}/pid
 daemonize2 = {folder}/uwsgi.log
 log-master = true
