@@ -180,7 +180,7 @@ class Run:
         finally:
             load.kill()
 
-    def reload(self) -> Reload:
+    def reload(self, patience: float | None = None) -> Reload:
         """Asks for a reload and waits until it seems done.
 
         That is when another main process has come, or when the old workers have gone and new ones
@@ -192,7 +192,8 @@ class Run:
         asked = ran.begin + ran.seconds
         last, since = before, asked
         done = False
-        while not done and (now := time.monotonic()) < asked + self.options.patience:
+        patience = self.options.patience if patience is None else patience
+        while not done and (now := time.monotonic()) < asked + patience:
             try:
                 workers = set(target.workers())
                 done = target.main() != main
@@ -205,6 +206,8 @@ class Run:
             if new and now > since + REST_SECONDS:
                 self._staying |= old
             done = done or bool(new) and not old - self._staying
+            if ran.status != 0 and now > asked + BIRTH_SECONDS:
+                break  # refused
             if not self._replacing and now > asked + (BIRTH_SECONDS if before else PAUSE_SECONDS):
                 done = True
             time.sleep(0.01)

@@ -67,6 +67,6 @@ def spec(folder: Path, port: int) -> Spec:
             "requests",
             "USR1 is its graceful restart, here with server.graceful-restart-bg, which lets the old "
             "process finish beside the new one; before it, -tt tests the configuration, as Debian's "
-            "service does; INT is its graceful stop",
+            "service does before a start; INT is its graceful stop",
         ),
     )

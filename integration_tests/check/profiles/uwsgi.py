@@ -24,7 +24,6 @@ lazy-apps = true
 chdir = {folder}
 module = app
 callable = app
-need-app = true
 pidfile2 = {folder}/pid
 daemonize2 = {folder}/uwsgi.log
 log-master = true
