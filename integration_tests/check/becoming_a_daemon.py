@@ -172,6 +172,9 @@ def daemon_second_start(run: Run) -> Verdict:
         return judge(False, f"the first does not serve any more; {told}", status=status)
     if found.second_left:
         return judge(False, f"{found.second_left} processes more; {told}", status=status)
+    if found.pid_file_after != found.pid_file_text:
+        left = f"says {found.pid_file_after.strip()!r}" if found.pid_file_after else "has gone"
+        return judge(False, f"the pid file of the first {left}; {told}", status=status)
     # Those that count a second start as done (LSB) have to say at least why nothing happened.
     return judge(status != 0 or bool(said), told, status=status, said=found.second_said)
 

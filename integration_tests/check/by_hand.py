@@ -143,6 +143,7 @@ class Findings:
     second_said: str
     second_left: int
     first_lives: bool
+    pid_file_after: str
     survives: dict[str, bool] = field(default_factory=dict)
 
 
@@ -166,10 +167,9 @@ def _look(run: Run, server: Started) -> Findings:
     inherited = [
         pid for pid in server.processes() if DESCRIPTOR in ProcState.of(pid).descriptors.values()
     ]
-    text, locked = "", False
-    if run.spec.pid_file:
-        path = run.spec.folder / run.spec.pid_file
-        text, locked = path.read_text(), is_locked(path)
+    text, locked = pid_file_text(run), False
+    if text:
+        locked = is_locked(run.spec.folder / run.spec.pid_file)
     shell = ProcState.of(server.terminal.shell)
     time.sleep(0.2)  # nobody is still being started
     before = len(server.processes())
@@ -187,7 +187,15 @@ def _look(run: Run, server: Started) -> Findings:
         second_said=said,
         second_left=max(0, len(server.processes()) - before),
         first_lives=server.lives(),
+        pid_file_after=pid_file_text(run),
     )
+
+
+def pid_file_text(run: Run) -> str:
+    """Empty when there is none."""
+    with contextlib.suppress(OSError):
+        return (run.spec.folder / run.spec.pid_file).read_text() if run.spec.pid_file else ""
+    return ""
 
 
 def is_locked(path: Path) -> bool:

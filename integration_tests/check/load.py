@@ -66,6 +66,11 @@ class Outcome:
         """Connections that the server closed."""
         return self.account["connections"]["closed"]
 
+    @property
+    def unannounced(self) -> int:
+        """Of those, the ones whose last response did not say so (Connection: close)."""
+        return self.closed - self.account["connections"]["closes_announced"]
+
     def failed_before(self, moment: float) -> int:
         """Requests that ended badly before a moment of CLOCK_MONOTONIC."""
         return sum(not each.answered and each.end < moment for each in self.strokes)

@@ -34,11 +34,14 @@ VERSION = "0.1"
 
 Value = TypeVar("Value")
 
-# A reload that starts no process in this time after its command's end replaces nothing.
+# A reload that starts no process in this time after its command's end replaces nothing, when none
+# did before; and processes that stay for so long while nothing happens are not to be replaced.
 BIRTH_SECONDS = 1.0
-REST_SECONDS = 0.5
+REST_SECONDS = 3.0
 # Between two reloads of a load, and for a server that shows no sign of the end of one.
 PAUSE_SECONDS = 0.15
+# For all the reloads of one load.
+RELOADS_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Options:
 
     seconds: float = 4  # of the busiest load; the others are shorter
     connections: int = 64
-    reloads: int = 10  # at most, under each load
+    reloads: int = 10  # under the busiest load; at most, under the others
     patience: float = 10  # for what should happen soon: an end, a recovery, a free port
     max_pause: float = 0.5  # without any answer, under load
     seed: int = 1
@@ -55,10 +58,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Reload:
-    """A reload that was asked for: when, what its command said, and when it seemed done."""
+    """A reload that was asked for: when, what its command said, and when it seemed done.
+
+    `done` is false when processes should have been replaced, and were not in time.
+    """
 
     ran: Ran
     end: float
+    done: bool = True
 
     @property
     def begin(self) -> float:
@@ -71,6 +78,10 @@ class Reloaded:
 
     outcome: Outcome
     reloads: list[Reload]
+
+    @property
+    def done(self) -> int:
+        return sum(each.done for each in self.reloads)
 
 
 class Watcher(Protocol):
@@ -94,7 +105,8 @@ class Run:
         self._numbers = itertools.count()
         self._target: Target | None = None
         self._known: dict[str, Any] = {}
-        self._loads: list[Load] = []
+        self._replacing = False  # has any reload started a process?
+        self._staying: set[int] = set()  # workers that reloads leave alone
         self.results: list[dict[str, Any]] = []
         self._groups: dict[str, dict[str, Any]] = {}
 
@@ -113,6 +125,7 @@ class Run:
     def fresh(self) -> Target:
         """Another server, as after a boot."""
         self.end_server()
+        self._staying = set()
         self._target = Target(self.spec, self.recorder, self.new_folder("output"))
         self._target.start()
         return self._target
@@ -167,39 +180,43 @@ class Run:
         finally:
             load.kill()
 
-    def reload(self) -> Reload:
+    def reload(self, patience: float | None = None) -> Reload:
         """Asks for a reload and waits until it seems done.
 
-        That is when the old workers have gone; or, where some stay by design (a router beside the
-        workers), when there are as many as before, new ones among them, for some time.
+        That is when another main process has come, or when the old workers have gone and new ones
+        have come; where some stay by design (a router beside the workers), without those.
         """
         target = self.server()
-        before = set(target.workers())
+        main, before = target.main(), set(target.workers())
         ran = target.command("reload", self.spec.reload)
-        done = ran.begin + ran.seconds
-        born = False
-        last, since = before, done
-        while (now := time.monotonic()) < done + self.options.patience:
+        asked = ran.begin + ran.seconds
+        last, since = before, asked
+        done = False
+        patience = self.options.patience if patience is None else patience
+        while not done and (now := time.monotonic()) < asked + patience:
             try:
                 workers = set(target.workers())
+                done = target.main() != main
             except StartFailed:  # it has ended; whoever asks next will find that
                 break
-            born = born or bool(workers - before)
             if workers != last:
                 last, since = workers, now
-            if before and not before & workers:
-                break
-            if born and len(workers) <= len(before) and now > since + REST_SECONDS:
-                break
-            if not born and now > done + (BIRTH_SECONDS if before else PAUSE_SECONDS):
-                break
+            new, old = workers - before, before & workers - self._staying
+            self._replacing = self._replacing or bool(new)
+            if new and now > since + REST_SECONDS:
+                self._staying |= old
+            done = done or bool(new) and not old - self._staying
+            if ran.status != 0 and now > asked + BIRTH_SECONDS:
+                break  # refused
+            if not self._replacing and now > asked + (BIRTH_SECONDS if before else PAUSE_SECONDS):
+                done = True
             time.sleep(0.01)
-        return Reload(ran, time.monotonic())
+        return Reload(ran, time.monotonic(), done)
 
-    def under_reloads(self, share: float = 0.4, **settings: Any) -> Reloaded:
+    def under_reloads(self, share: float = 0.4, all_: bool = False, **settings: Any) -> Reloaded:
         """A load, and reloads in it: before and after them it goes on for a while.
 
-        `share` of the run's seconds; at least one reload, however long that takes.
+        `share` of the run's seconds; at least one reload, however long that takes, or `all_`.
         """
         seconds = share * self.options.seconds
         self.server()
@@ -207,7 +224,7 @@ class Run:
         with self.load(**settings) as load:
             load.wait_ready()
             time.sleep(seconds / 8)
-            over = time.monotonic() + seconds * 3 / 4
+            over = time.monotonic() + (RELOADS_SECONDS if all_ else seconds * 3 / 4)
             while not reloads or time.monotonic() < over:
                 reloads.append(self.reload())
                 if len(reloads) >= self.options.reloads:

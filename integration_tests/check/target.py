@@ -235,12 +235,13 @@ class Target:
         """The pid that commands get: of the pid file, else of the first process."""
         if self.spec.pid_file:
             path = self.spec.folder / self.spec.pid_file
-            with contextlib.suppress(TimeoutError):
-                wait_until(lambda: (pid := read_pid(path)) and alive(pid), 5)
-            pid = read_pid(path)
-            if pid is None or not alive(pid):
-                raise StartFailed(f"the pid file {path} names no running process")
-            self._main = pid
+            try:
+                # Once: it may be written anew at any moment.
+                self._main = wait_until(
+                    lambda: pid if (pid := read_pid(path)) and alive(pid) else None, 5
+                )
+            except TimeoutError:
+                raise StartFailed(f"the pid file {path} names no running process") from None
         elif self._main is None or not alive(self._main):
             self._main = self._first_process()
         return self._main

@@ -30,11 +30,11 @@ DocumentRoot {root}
 DirectoryIndex index.html
 {user}
 StartServers 2
-ServerLimit 8
-ThreadsPerChild 64
-MaxRequestWorkers 512
-MinSpareThreads 32
-MaxSpareThreads 512
+ThreadLimit 64
+ThreadsPerChild 25
+MaxRequestWorkers 150
+MinSpareThreads 25
+MaxSpareThreads 75
 KeepAlive On
 KeepAliveTimeout 75
 MaxKeepAliveRequests 0

@@ -49,7 +49,8 @@ def spec(folder: Path, port: int) -> Spec:
         name=NAME,
         version=tools.version("lighttpd", "-v"),
         folder=folder,
-        start=f"lighttpd -f {config}",
+        # It starts itself again in the background only when it was started by its whole path.
+        start=f"{tools.find('lighttpd')} -f {config}",
         url=f"{url}/",
         pid_file=f"{folder}/pid",
         reload=f"lighttpd -tt -f {config} && kill -USR1 {{pid}}",
@@ -64,7 +65,8 @@ def spec(folder: Path, port: int) -> Spec:
         notes=(
             "one process, as by default; keep-alive for 75 s, practically without a limit of "
             "requests",
-            "USR1 is its graceful restart, here with server.graceful-restart-bg, after -tt has "
-            "tested the configuration, as Debian's service does; INT its graceful stop",
+            "USR1 is its graceful restart, here with server.graceful-restart-bg, which lets the old "
+            "process finish beside the new one; before it, -tt tests the configuration, as Debian's "
+            "service does before a start; INT is its graceful stop",
         ),
     )
