@@ -102,7 +102,7 @@ def reload_span(report: Report, check: str = "reload.busy") -> tuple[float, floa
     for process in timeline["processes"]:
         events += [t for t in (process["born"], process["died"]) if t and at <= t < until]
     long = max(0.25, 1.35 * (max(events, default=at) - at))
-    return max(first, at - 0.25 * long), min(last, at + long)
+    return max(first, at - 0.25 * long), min(until, at + long)
 
 
 @dataclass(frozen=True)
@@ -210,19 +210,20 @@ class Drawing:
         for mark, after, widths in zip(self._marks, nexts, self._greedily(14)):
             if not widths:
                 continue
-            word = mark["kind"]
+            kind, at = mark["kind"], mark["at"]
+            words = self._longest([kind], self._share(at, after), 18)
             self._parts.append(
                 node(
                     "g",
-                    node("title", f"{self._seconds(mark['at'])}, {word}: {mark['what']}"),
-                    self._glyph(MARKS.get(word, MARKS["start"]), mark["at"], y),
-                    class_=f"mark {word} {self._classes(widths)}".strip(),
+                    node("title", f"{self._seconds(at)}, {kind}: {mark['what']}"),
+                    self._glyph(MARKS.get(kind, MARKS["start"]), at, y),
+                    [
+                        self._text(word, self._x(at), y + 4, f"word {where}", dx=11)
+                        for word, where in words
+                    ],
+                    class_=f"mark {kind} {self._classes(widths)}".strip(),
                 )
             )
-            for name, where in self._longest([word], self._share(mark["at"], after), 18):
-                self._parts.append(
-                    self._text(name, self._x(mark["at"]), y + 4, f"word {where}", dx=11)
-                )
         self.height += 24
 
     def _add_mark_lines(self, top: float) -> None:
@@ -242,9 +243,12 @@ class Drawing:
 
     def add_lanes(self) -> None:
         """A bar for each process; how it was killed lies on top of its successor's."""
-        self._heading("processes")
+        found = self._lanes()
+        if not found:
+            return
+        self._heading(["processes"])
         killed = []
-        for role, processes in self._lanes():
+        for role, processes in found:
             height = LANE_HEIGHTS[role]
             for process in processes:
                 self._parts.append(self._bar(process, height))
@@ -281,7 +285,12 @@ class Drawing:
         failed = self._failed()
         kinds = Counter(request["kind"] for request in failed)
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        self._heading("requests, by connection", f"{len(failed):,} failed", told, bool(failed))
+        self._heading(
+            ["requests, by connection" + self._sampled(), "requests, by connection"],
+            f"{len(failed):,} failed",
+            told,
+            bool(failed),
+        )
         connections = self._connections()
         strokes: dict[str, list[str]] = {}
         for request in self._requests:
@@ -305,13 +314,24 @@ class Drawing:
         self._parts.append(self._stretched(paths, height, "requests"))
         self.height += height + 6
 
+    def _sampled(self) -> str:
+        """How many of the answered requests are drawn."""
+        rate = self._timeline["rate"]
+        answered = 0.0
+        for index, count in enumerate(rate["answered"]):
+            at = rate["begin"] + index * rate["bin"]
+            inside = min(at + rate["bin"], self.end) - max(at, self.begin)
+            answered += count * max(0, inside) / rate["bin"]
+        drawn = len(self._requests) - len(self._failed())
+        return f": all that failed, {drawn:,} of some {max(answered, drawn):,.0f} that were answered"
+
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
         height = 26
         peak = max(self._bins(name), default=0)
         if not peak:
             return
-        self._heading(title, f"peak {figure(factor * peak)}{unit}")
+        self._heading([title], f"peak {figure(factor * peak)}{unit}")
         rate = self._timeline["rate"]
         path = ""
         for index, value in enumerate(rate[name]):
@@ -430,10 +450,13 @@ class Drawing:
 
     # Pieces.
 
-    def _heading(self, left: str, right: str = "", more: str = "", alarming: bool = False) -> None:
-        """The name of the band below, and a figure at its other end."""
+    def _heading(
+        self, names: Sequence[str], right: str = "", more: str = "", alarming: bool = False
+    ) -> None:
+        """The name of the band below, as long as there is room, and a figure at its other end."""
         y = self.height + 12
-        self._parts.append(self._text(left, "0", y, "band"))
+        for name, where in self._longest(names, 0.8, 0):
+            self._parts.append(self._text(name, "0", y, f"band {where}"))
         if right:
             told = self._text(
                 right, "100%", y, "figure lost" if alarming else "figure", text_anchor="end"

@@ -77,7 +77,7 @@ def header(report: Report) -> ET.Element:
 def counts(report: Report) -> ET.Element:
     """A glyph for each check, in its group, and the three sums."""
     sums = [
-        node("span", node("b", str(report[key])), f" {word}", class_=key.replace("_", "-"))
+        node("span", node("b", str(report[key])), f" {word}", class_=key if report[key] else None)
         for key, word in (("held", HELD), ("broken", BROKEN), ("not_applicable", NOT_APPLICABLE))
     ]
     strips = [
