@@ -22,6 +22,7 @@ Report = dict[str, Any]
 
 # On a phone, on a tablet, on a desk: the least room of each, and the class of what is shown there.
 PAGE_WIDTHS = {"s": 340, "m": 700, "l": 1120}
+GLYPH = 14
 LETTER = 6.6  # of a label, with some reserve: fonts differ
 LANE_HEIGHTS = {"main": 15, "worker": 15, "other": 6}
 LANE_GAP = 3
@@ -45,7 +46,8 @@ def picture(
 ) -> str:
     """A file of its own: this excerpt as SVG, for an <img> on light and on dark pages.
 
-    `begin` and `end` are seconds of the run, as all times in the report; see span() and reload_span().
+    `begin` and `end` are seconds of the run, as all times in the report: span() and reload_span()
+    give such a pair.
     """
     margin = 20
     inner = width - 2 * margin
@@ -73,7 +75,7 @@ def picture(
 
 
 def span(report: Report, check: str) -> tuple[float, float]:
-    """The excerpt in which a check ran: `picture(report, *span(report, "reload.busy"))`."""
+    """When a check ran: `picture(report, *span(report, "reload.busy"))`."""
     for each in report["checks"]:
         if each["name"] == check:
             return each["begin"], each["end"]
@@ -90,7 +92,8 @@ def reload_span(report: Report, check: str = "reload.busy") -> tuple[float, floa
         first, last = span(report, check)
     except KeyError:
         return None
-    marks = [m["at"] for m in timeline["marks"] if m["kind"] == "reload" and first <= m["at"] < last]
+    asked = [mark["at"] for mark in timeline["marks"] if mark["kind"] == "reload"]
+    marks = [at for at in asked if first <= at < last]
     if not marks:
         return None
     failures = sorted(r["end"] for r in timeline["requests"] if r["outcome"] == "failed")
@@ -102,7 +105,8 @@ def reload_span(report: Report, check: str = "reload.busy") -> tuple[float, floa
     for process in timeline["processes"]:
         events += [t for t in (process["born"], process["died"]) if t and at <= t < until]
     long = max(0.25, 1.35 * (max(events, default=at) - at))
-    return max(first, at - 0.25 * long), min(until, at + long)
+    # What is done next is not in it.
+    return max(first, at - 0.25 * long), at + min(0.98 * (until - at), long)
 
 
 @dataclass(frozen=True)
@@ -207,24 +211,25 @@ class Drawing:
             return
         y = self.height + 11
         nexts = [*(mark["at"] for mark in self._marks[1:]), self.end]
-        for mark, after, widths in zip(self._marks, nexts, self._greedily(14)):
-            if not widths:
-                continue
-            kind, at = mark["kind"], mark["at"]
-            words = self._longest([kind], self._share(at, after), 18)
-            self._parts.append(
-                node(
-                    "g",
-                    node("title", f"{self._seconds(at)}, {kind}: {mark['what']}"),
-                    self._glyph(MARKS.get(kind, MARKS["start"]), at, y),
-                    [
-                        self._text(word, self._x(at), y + 4, f"word {where}", dx=11)
-                        for word, where in words
-                    ],
-                    class_=f"mark {kind} {self._classes(widths)}".strip(),
-                )
-            )
+        for mark, after, places in zip(self._marks, nexts, self._mark_places()):
+            for shift, where in places:
+                self._parts.append(self._mark(mark, after, y, shift, where))
         self.height += 24
+
+    def _mark(
+        self, mark: dict[str, Any], after: float, y: float, shift: float, where: str
+    ) -> ET.Element:
+        kind, at = mark["kind"], mark["at"]
+        return node(
+            "g",
+            node("title", f"{self._seconds(at)}, {kind}: {mark['what']}"),
+            self._glyph(MARKS.get(kind, MARKS["start"]), at, y, dx=shift),
+            [
+                self._text(word, self._x(at), y + 4, f"word {fits}", dx=f"{shift + 11:g}")
+                for word, fits in self._longest([kind], self._share(at, after), shift + 18)
+            ],
+            class_=f"mark {kind} {where}".strip(),
+        )
 
     def _add_mark_lines(self, top: float) -> None:
         """Below everything else, down from the marks, and how long each reload took."""
@@ -276,8 +281,8 @@ class Drawing:
             parts.append(node("rect", class_="edge", x=self._x(begin), y=y, width=2, height=height))
         if role != "other":
             names = [f"{role} {process['pid']}", str(process["pid"])]
-            for name, where in self._longest(names, self._share(begin, end), 10):
-                parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=6))
+            for name, where in self._longest(names, self._share(begin, end), 11):
+                parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=8))
         return node("g", parts, class_=f"process {kind}", data_pid=process["pid"])
 
     def add_requests(self, height: int) -> None:
@@ -316,30 +321,28 @@ class Drawing:
 
     def _sampled(self) -> str:
         """How many of the answered requests are drawn."""
-        rate = self._timeline["rate"]
-        answered = 0.0
-        for index, count in enumerate(rate["answered"]):
-            at = rate["begin"] + index * rate["bin"]
-            inside = min(at + rate["bin"], self.end) - max(at, self.begin)
-            answered += count * max(0, inside) / rate["bin"]
+        width = self._timeline["rate"]["bin"]
+        answered = sum(
+            count * (min(at + width, self.end) - max(at, self.begin)) / width
+            for at, count in self._bins("answered")
+        )
         drawn = len(self._requests) - len(self._failed())
-        return f": all that failed, {drawn:,} of some {max(answered, drawn):,.0f} that were answered"
+        some = max(answered, drawn)
+        return f": all that failed, {drawn:,} of some {some:,.0f} that were answered"
 
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
         height = 26
-        peak = max(self._bins(name), default=0)
+        bins = self._bins(name)
+        peak = max((value for _, value in bins), default=0)
         if not peak:
             return
         self._heading([title], f"peak {figure(factor * peak)}{unit}")
-        rate = self._timeline["rate"]
         path = ""
-        for index, value in enumerate(rate[name]):
-            at = rate["begin"] + index * rate["bin"]
-            if at + rate["bin"] > self.begin and at < self.end:
-                left, right = self._units(at), self._units(at + rate["bin"])
-                y = round(height * (1 - value / peak), 1)
-                path += f"{'L' if path else 'M'}{left} {y}H{right}"
+        for at, value in bins:
+            left, right = self._units(at), self._units(at + self._timeline["rate"]["bin"])
+            y = round(height * (1 - value / peak), 1)
+            path += f"{'L' if path else 'M'}{left} {y}H{right}"
         left = path[1:].partition(" ")[0]
         paths = [
             node("path", class_="area", d=f"{path}V{height}H{left}Z"),
@@ -388,11 +391,17 @@ class Drawing:
     def _seconds(self, at: float) -> str:
         return f"{at - self._zero:.2f} s"
 
-    def _bins(self, name: str) -> list[float]:
+    def _bins(self, name: str) -> list[tuple[float, float]]:
+        """When each began, and its figure; while there are requests in this excerpt."""
         rate = self._timeline["rate"]
-        first = max(0, math.floor((self.begin - rate["begin"]) / rate["bin"]))
-        last = max(0, math.ceil((self.end - rate["begin"]) / rate["bin"]))
-        return rate[name][first:last]
+        begin = max(self.begin, min(request["begin"] for request in self._requests))
+        end = min(self.end, max(request["end"] for request in self._requests))
+        starts = [rate["begin"] + index * rate["bin"] for index in range(len(rate[name]))]
+        return [
+            (at, value)
+            for at, value in zip(starts, rate[name])
+            if at + rate["bin"] > begin and at < end
+        ]
 
     def _lanes(self) -> list[tuple[str, list[Process]]]:
         return lanes(self._timeline["processes"], self.begin, self.end)
@@ -436,17 +445,24 @@ class Drawing:
             if new:
                 yield text, self._classes(new)
 
-    def _greedily(self, pixels: float) -> list[set[str]]:
-        """For each mark the widths that show it: those with so much room to the last one shown."""
-        shown: list[set[str]] = [set() for _ in self._marks]
+    def _mark_places(self) -> list[list[tuple[float, str]]]:
+        """For each mark how far it is moved to the right, in pixels, and at which widths so far.
+
+        One that has no room left of the last one is moved; one of the same kind, or that would be
+        moved far, is left out there: its line is seen.
+        """
+        shifts: list[dict[float, set[str]]] = [{} for _ in self._marks]
         for name, width in self._widths.items():
-            last = -math.inf
-            for mark, names in zip(self._marks, shown):
+            last, kind = -math.inf, ""
+            for mark, found in zip(self._marks, shifts):
                 at = self._share(self.begin, mark["at"]) * width
-                if at - last >= pixels:
-                    names.add(name)
-                    last = at
-        return shown
+                shift = math.ceil(max(0, last + GLYPH - at))
+                if shift == 0 or mark["kind"] != kind and shift <= 2 * GLYPH:
+                    found.setdefault(shift, set()).add(name)
+                    last, kind = at + shift, mark["kind"]
+        return [
+            [(shift, self._classes(names)) for shift, names in found.items()] for found in shifts
+        ]
 
     # Pieces.
 
@@ -482,9 +498,11 @@ class Drawing:
     def _glyph(
         self, path: str, at: float, y: float, class_: str = "glyph", dx: float = 0
     ) -> ET.Element:
-        place = node("path", d=path, transform=f"translate({dx:g} 0)" if dx else None)
         disk = node("circle", r=8) if class_ == "glyph" else None
-        return node("svg", disk, place, class_=class_, x=self._x(at), y=f"{y:g}", overflow="visible")
+        drawn = node("g", disk, node("path", d=path))
+        if dx:
+            drawn.set("transform", f"translate({dx:g} 0)")
+        return node("svg", drawn, class_=class_, x=self._x(at), y=f"{y:g}", overflow="visible")
 
     def _stretched(self, paths: Child, height: float, class_: str) -> ET.Element:
         """Paths know no percent: their x goes to UNITS, whatever the width."""
@@ -498,6 +516,16 @@ class Drawing:
             viewBox=f"0 0 {UNITS} {height:g}",
             preserveAspectRatio="none",
         )
+
+
+def marks_legend(report: Report) -> list[tuple[ET.Element, str]]:
+    """The signs of what was done in this run, and what they mean."""
+    kinds = {mark["kind"] for mark in report["timeline"]["marks"]}
+    return [
+        (node("g", node("path", d=path), class_="glyph", transform="translate(7 7)"), kind)
+        for kind, path in MARKS.items()
+        if kind in kinds
+    ]
 
 
 def legend() -> list[tuple[ET.Element, str]]:

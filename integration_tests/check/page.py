@@ -17,6 +17,7 @@ from integration_tests.check.drawing import (
     Span,
     figure,
     legend,
+    marks_legend,
     reload_span,
 )
 from integration_tests.check.markup import Child, node
@@ -123,9 +124,9 @@ def facts(report: Report) -> ET.Element:
     target = report["target"]
     started = datetime.fromisoformat(report["started"])
     rows: list[tuple[str, Child]] = [
-        (word, node("code", target[key]))
-        for key, word in (("start", "start"), ("reload", "reload"), ("stop", "stop"), ("url", "URL"))
-        if target[key]
+        (word, node("code", target[word.lower()]))
+        for word in ("start", "reload", "stop", "URL")
+        if target[word.lower()]
     ]
     if target["notes"]:
         rows.append(("settings", [node("p", note) for note in target["notes"]]))
@@ -155,7 +156,7 @@ def closeup(report: Report) -> Child:
         "section",
         node("h2", "One reload, from close by"),
         node("p", story(report, *span), class_="lead"),
-        node("figure", drawn(drawing), key()),
+        node("figure", drawn(drawing), key(report)),
     )
 
 
@@ -177,13 +178,19 @@ def story(report: Report, begin: float, end: float) -> str:
     return f"{came} workers came, {len(went)} went{within}. {lost}"
 
 
-def key() -> ET.Element:
+def key(report: Report) -> ET.Element:
     """How to read a drawing."""
-    samples = [
-        node("li", node("svg", sample, width=30, height=14, aria_hidden="true"), text)
-        for sample, text in legend()
-    ]
-    return node("ul", samples, class_="key")
+
+    def sample(drawn: ET.Element, width: int, text: str) -> ET.Element:
+        picture = node("svg", drawn, width=width, height=14, aria_hidden="true")
+        return node("li", picture, node("span", text), class_=text)
+
+    return node(
+        "ul",
+        [sample(drawn, 30, text) for drawn, text in legend()],
+        [sample(drawn, 14, text) for drawn, text in marks_legend(report)],
+        class_="key",
+    )
 
 
 def whole_run(report: Report) -> Child:
@@ -192,14 +199,14 @@ def whole_run(report: Report) -> Child:
         return None
     drawing = Drawing(report, 0, max(group["end"] for group in report["groups"]))
     spans = [
-        Span(group["begin"], group["end"], (group["title"], group["name"]), link=f"#{group['name']}")
-        for group in report["groups"]
+        Span(each["begin"], each["end"], (each["title"], each["name"]), link=f"#{each['name']}")
+        for each in report["groups"]
     ]
     drawing.add_all(spans, requests_height=72, latency=False)
     return node(
         "section",
         node("h2", f"The whole run: {report['seconds']:.0f} seconds"),
-        node("figure", drawn(drawing), None if reload_span(report) else key()),
+        node("figure", drawn(drawing), None if reload_span(report) else key(report)),
     )
 
 
