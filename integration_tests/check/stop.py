@@ -90,9 +90,9 @@ def is_answered(connection: RawConnection) -> bool:
     title="Requests in flight are answered",
     why="A deployment stops servers all day; what they had begun must not be half done.",
     chapter=PROMISES,
+    needs=["slow_url"],
 )
 def stop_in_flight(run: Run) -> Verdict:
-    run.need(slow_url="--slow_url")
     found = run.once(stopped)
     return judge(
         found.answered == found.sent,

@@ -48,6 +48,15 @@ class Spec:
     download_bytes: int = 0  # and that is the answer to a POST of so many bytes
     notes: tuple[str, ...] = ()
 
+    def given(self, flag: str) -> str:
+        """What was said with --`flag`."""
+        return getattr(self, field_of(flag))
+
+
+def field_of(flag: str) -> str:
+    """The Spec's name for what a flag says: `break` is a word of Python's."""
+    return "break_" if flag == "break" else flag
+
 
 class StartFailed(Exception):
     """The server did not come up; the text has its own last words."""
@@ -213,7 +222,8 @@ class Target:
     def _why_silent(self) -> str:
         response = get(self.spec.url, 1)
         what = f"answers with status {response.status}" if response else "does not answer"
-        return f"{self.spec.url} {what} after {self.start_timeout:g} s"
+        remedy = "name what is answered with 2xx" if response else "is that where it listens?"
+        return f"{self.spec.url} {what} after {self.start_timeout:g} s ({remedy})"
 
     def output(self) -> str:
         """What it and its starter said on the standard output and error."""
