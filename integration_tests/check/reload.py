@@ -9,9 +9,8 @@ from integration_tests.check.checks import HELD, NotApplicable, Verdict, broken,
 from integration_tests.check.load import Outcome
 from integration_tests.check.recorder import percentile
 from integration_tests.check.run import Reloaded, Run
-from integration_tests.check.target import Address
+from integration_tests.check.target import Address, names
 from integration_tests.harness.client import RawConnection, Response, request
-from integration_tests.harness.processes import command_line
 from integration_tests.harness.waiting import wait_until
 
 REPLACING = "docs/09-replacing-workers.md"
@@ -337,11 +336,10 @@ def reload_old_processes(run: Run) -> Verdict:
     gone = run.happens(lambda: len(target.processes()) == target.size)
     gone = gone or len(target.processes()) < target.size
     left = target.processes()
-    commands = sorted({command_line(pid) for pid in left})
     return judge(
         gone,
         f"{target.size} processes after the start, {len(left)} after reloads"
-        + ("" if gone else f" and {run.options.patience:g} s: {', '.join(commands)[:200]}"),
+        + ("" if gone else f" and {run.options.patience:g} s: {names(left)}"),
         at_first=target.size,
         after=len(left),
     )
@@ -362,7 +360,7 @@ def reload_broken(run: Run) -> Verdict:
         target.command("break", run.spec.break_)
         try:
             # One that is refused says so, or by starting nothing in this time.
-            ran = run.reload(BROKEN_SECONDS).ran
+            ran = run.reload(min(BROKEN_SECONDS, run.options.patience)).ran
             time.sleep(0.5)
             lives = target.serves()
         finally:

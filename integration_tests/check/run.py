@@ -128,7 +128,12 @@ class Run:
         """Another server, as after a boot."""
         self.end_server()
         self._staying = set()
-        self._target = Target(self.spec, self.recorder, self.new_folder("output"))
+        self._target = Target(
+            self.spec,
+            self.recorder,
+            self.new_folder("output"),
+            start_timeout=2 * self.options.patience,
+        )
         self._target.start()
         return self._target
 

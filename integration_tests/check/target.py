@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,6 +144,12 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state not in "ZX"
+
+
+def names(pids: Iterable[int]) -> str:
+    """What processes are called, for a sentence: each name once, without the folders in it."""
+    found = {re.sub(r"(?<!\S)/(\S*/)?(?=\S)", "", command_line(pid)) for pid in pids}
+    return ", ".join(sorted(found))[:200]
 
 
 def environment() -> dict[str, str]:

@@ -1,9 +1,9 @@
 """An HTTP server that is wrong on purpose, to prove that its judges see it.
 
 A master that serves, and a worker process that SIGUSR1 replaces; no connection notices. GET answers
-`hello`, a POST its own body, POST /ledger `done` and the body. Without a flag it makes no mistake;
-each flag is one fault, and on SIGTERM --report tells how often each was made. It speaks as the real
-server does (`listening on ...`, `ready`), so the same harness runs it.
+`hello`, GET /large some megabytes, a POST its own body, POST /ledger `done` and the body. Without a
+flag it makes no mistake; each flag is one fault, and on SIGTERM --report tells how often each was
+made. It speaks as the real server does (`listening on ...`, `ready`), so the same harness runs it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ FAULTS = {
     "malformed": "answer with what is not HTTP",
     "unavailable": "answer 503",
 }
+
+LARGE = b"x" * 6_000_000
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -220,7 +222,7 @@ class Connection(asyncio.Protocol):
         server = self.server
         method, target, _ = request_line.split(" ")
         if method in ("GET", "HEAD"):
-            body = b"hello\n"
+            body = LARGE if target == "/large" else b"hello\n"
         elif target == "/ledger":
             body = b"done " + body
         if fault == "wrong":
