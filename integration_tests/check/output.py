@@ -32,9 +32,9 @@ def lines_of(log: Path, pattern: re.Pattern[str]) -> int:
     title="No line is lost when the log is rotated",
     why="The lines of the moment in which something went wrong are those that one looks for.",
     chapter="docs/12-output.md",
+    needs=["log_file", "rotate"],
 )
 def output_rotation(run: Run) -> Verdict:
-    run.need(log_file="--log_file", rotate="--rotate")
     target = run.server()
     log = run.spec.folder / run.spec.log_file
     pattern = re.compile(run.spec.log_line)
