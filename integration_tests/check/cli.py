@@ -263,8 +263,9 @@ class Watcher:
         self._show = show_results
         self._prefix = prefix
         self._group = ""
-        self._live = sys.stderr.isatty()
-        self._colors = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        escapes = os.environ.get("TERM", "dumb") != "dumb"
+        self._live = escapes and sys.stderr.isatty()
+        self._colors = escapes and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def on_check(self, check: Check, number: int, of: int) -> None:
         if self._live:
