@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from daemon_methods.tests.processes import adopted_descendants
 from integration_tests.check import checks, page, report
 from integration_tests.check.checks import CHECKS, Check, UsageError
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import VERSION, Options, Run
 from integration_tests.check.suggest import did_you_mean
 from integration_tests.check.target import Address, Spec, StartFailed, field_of
+from integration_tests.harness.processes import adopted_descendants
 
 GROUP_FILES = ["becoming_a_daemon", "reload", "output", "death", "stop"]
 

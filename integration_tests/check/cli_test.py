@@ -81,21 +81,22 @@ def test_a_flag_may_be_half_typed(check) -> None:
 
 
 @pytest.mark.parametrize(
-    "start, says",
+    "start, patience, says",
     [
-        ("echo out of memory >&2; exit 3", ["ended with status 3", "out of memory"]),
-        ("ngnix -c x", ["ended with status 127", "ngnix: not found"]),
-        ("exec sleep 100", ["does not answer after 0.4 s (is that where it listens?)"]),
-        ("exec {faulty}", ["answers with status 503 after 0.4 s (name what is answered with 2xx)"]),
+        ("echo out of memory >&2; exit 3", 10, ["ended with status 3", "out of memory"]),
+        ("ngnix -c x", 10, ["ended with status 127", "ngnix: not found"]),
+        ("exec sleep 100", 0.1, ["does not answer after 0.2 s (is that where it listens?)"]),
+        # The patience is for the faulty server, which has to be up by then.
+        ("exec {faulty}", 3, ["answers with status 503 after 6 s (name what is answered with 2xx)"]),
     ],
 )
 def test_a_server_that_does_not_start(
-    start: str, says: list[str], check, tmp_path: Path
+    start: str, patience: float, says: list[str], check, tmp_path: Path
 ) -> None:
     unavailable = told(tmp_path, "--unavailable_one_in", "1")
     start = start.replace("{faulty}", unavailable[unavailable.index("--start") + 1])
     url = unavailable[unavailable.index("--url") + 1]
-    done = check("--start", start, "--url", url, "--patience", 0.2)
+    done = check("--start", start, "--url", url, "--patience", patience)
     assert done.status == 2
     assert done.err.startswith("check: the server did not start: ")
     assert all(words in done.err for words in says), done.err

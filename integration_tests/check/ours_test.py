@@ -17,3 +17,11 @@ def test_our_own_server_holds_every_check(check) -> None:
     assert (busy["reloads"], busy["done"], busy["connections_closed"]) == (10, 10, 0)
     assert busy["requests"] > 1000 and figures["reload.idle"]["idle"] == 64
     assert figures["output.rotation"]["lines"] > 100
+
+
+def test_a_rotation_that_is_none_is_found(check) -> None:
+    words = ["--rotate", "false", "--only", "output.rotation", "--patience", 2, "--json", "-"]
+    done = check("--profile", "ours", *words)
+    assert done.status == 1
+    detail = done.with_verdict("broken")["output.rotation"]
+    assert detail.endswith("/log was not opened again; the command's exit status was 1")

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from integration_tests.check.checks import NotApplicable, Verdict, check, judge
+from integration_tests.check.checks import NotApplicable, Verdict, broken, check, judge
 from integration_tests.check.run import Run
 from integration_tests.check.target import get
 
@@ -50,6 +50,11 @@ def output_rotation(run: Run) -> Verdict:
             time.sleep(max(0.2, run.options.seconds / 12))
             os.rename(log, f"{log}.{number}")
             ran = target.command("rotate", run.spec.rotate)
+            if not run.happens(log.exists):
+                return broken(
+                    f"renamed, {log} was not opened again; the command's exit status was "
+                    f"{ran.status}"
+                )
         time.sleep(max(0.2, run.options.seconds / 12))
         outcome = load.stop()
     answered = outcome.requests - outcome.failed
