@@ -312,8 +312,7 @@ class Drawing:
             for at, count in self._bins("answered")
         )
         drawn = len(self._requests) - len(self._failed())
-        some = max(answered, drawn)
-        return f": all that failed, {drawn:,} of some {some:,.0f} that were answered"
+        return f": {drawn:,} of some {max(answered, drawn):,.0f} answered, and all that failed"
 
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
