@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daemon_methods.tests.processes import adopted_descendants
-from integration_tests.check import checks, report
+from integration_tests.check import checks, page, report
 from integration_tests.check.checks import CHECKS, Check, UsageError
-from integration_tests.check.page import render
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import VERSION, Options, Run
 from integration_tests.check.suggest import did_you_mean
@@ -282,7 +281,7 @@ def run_checks(words: Sequence[str], base: Path) -> int:
         made = judge_server(spec, options, chosen, folder, Watcher(to_files))
     write(arguments.json, base, lambda: report.as_json(made))
     write(arguments.junit, base, lambda: report.as_junit(made))
-    write(arguments.html, base, lambda: render(made))
+    write(arguments.html, base, lambda: page.render(made))
     if to_files:
         print(f"\n{report.summary(made)}")
     return SOME_BROKEN if made["broken"] else ALL_HELD
