@@ -1,7 +1,10 @@
 """The page and its drawings: all of a report is in them, and nothing that runs or is fetched."""
 
+import copy
+import html
 import json
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -257,3 +260,29 @@ def test_ticks_are_few_and_round(long: float) -> None:
     found = ticks(12.34, 12.34 + long)
     assert 3 <= len(found) <= 8
     assert all(12.34 <= at <= 12.34 + long for at in found)
+
+
+BROWSER = shutil.which("chromium")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no browser here: apt-get install chromium")
+def test_no_width_needs_scrolling_sideways(real: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    made = copy.deepcopy(real[0])
+    made["target"]["name"] = made["checks"][0]["detail"] = "a_name_without_end_" * 20
+    framed = html.escape(page.render(made))
+    widths = (390, 800, 1600)
+    frames = "".join(f'<iframe width="{width}" srcdoc="{framed}"></iframe>' for width in widths)
+    script = (
+        "onload = () => document.title = 'needed: ' + [...document.querySelectorAll('iframe')]"
+        ".map(frame => frame.contentDocument.documentElement.scrollWidth).join()"
+    )
+    (tmp_path / "frames.html").write_text(f"{frames}<script>{script}</script>")
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+    flags += " --disable-component-update --disable-sync --hide-scrollbars --dump-dom"
+    shown = subprocess.run(
+        [BROWSER, *flags.split(), f"--user-data-dir={tmp_path}", tmp_path / "frames.html"],
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert f"needed: {','.join(map(str, widths))}" in shown.stdout, shown.stderr
