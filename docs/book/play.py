@@ -91,15 +91,20 @@ class Window:
             self._terminal.send(step.text)
 
     def _let_jobs_begin(self) -> None:
-        """Nobody types so fast that what the last line started is still a copy of the shell."""
+        """Nobody types so fast that what the last line started has not come to rest."""
 
-        def copies() -> list[int]:
-            own = command_line(self._terminal.shell)
-            return [p for p in guard.descendants(self._terminal.shell) if command_line(p) == own]
+        def begun(pid: int) -> bool:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return state != "R" and command_line(pid) != command_line(self._terminal.shell)
 
-        # A job that is a copy for good is a part of the shell's own language.
+        def all_begun() -> bool:
+            with contextlib.suppress(OSError):
+                return all(begun(pid) for pid in guard.descendants(self._terminal.shell))
+            return False
+
+        # What is a copy of the shell for good, or always busy, is not waited for.
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: not copies(), TYPING)
+            wait_until(all_begun, TYPING)
 
     def watch(self, prompt_comes: bool, expected, fresh: bool) -> list[str]:
         """What is shown until the prompt, and until it is what was expected, or time is up."""
