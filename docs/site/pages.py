@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from docs.site.links import links, outside, pages, rewritten
+from docs.book.links import links, outside, pages, rewritten
 
 LANGUAGES = {
     ".cc": "cpp", ".h": "cpp", ".py": "python", ".sh": "bash", ".bash": "bash", ".bzl": "python",

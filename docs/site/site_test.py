@@ -17,7 +17,7 @@ import pytest
 
 from docs.book.chapter import chapters
 from docs.book.workspace import root
-from docs.site.links import pages
+from docs.book.links import pages
 from integration_tests.harness.processes import ProcessTree
 from integration_tests.harness.runfiles import runfile
 

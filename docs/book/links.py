@@ -17,14 +17,21 @@ class Link:
     """A link to a file of the repository."""
 
     page: Path
+    line: int
+    words: str  # what a reader sees of it, or of a picture that can't be shown
     written: str
     file: Path
     anchor: str
+    picture: bool
 
 
 def pages(root: Path) -> list[Path]:
     """Every text of the repository, the front page first."""
-    found = [path for path in root.rglob("*.md") if not path.relative_to(root).parts[0].startswith(("bazel-", "."))]
+    found = [
+        path
+        for path in root.rglob("*.md")
+        if not path.relative_to(root).parts[0].startswith(("bazel-", "."))
+    ]
     return sorted(found, key=lambda path: (len(path.relative_to(root).parts), path))
 
 
@@ -40,11 +47,22 @@ def prose(text: str) -> str:
 def links(page: Path) -> list[Link]:
     """What a page links to inside the repository."""
     found = []
-    for match in LINK.finditer(prose(page.read_text(encoding="utf-8"))):
+    text = prose(page.read_text(encoding="utf-8"))
+    for match in LINK.finditer(text):
         if outside(match[2]):
             continue
         file, _, anchor = match[2].partition("#")
-        found.append(Link(page, match[2], (page.parent / file).resolve() if file else page, anchor))
+        found.append(
+            Link(
+                page=page,
+                line=text.count("\n", 0, match.start()) + 1,
+                words=match[1].lstrip("!")[1:-2],
+                written=match[2],
+                file=(page.parent / file).resolve() if file else page,
+                anchor=anchor,
+                picture=match[1].startswith("!"),
+            )
+        )
     return found
 
 
