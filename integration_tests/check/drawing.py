@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from integration_tests.check.checks import BROKEN, HELD, NOT_APPLICABLE
-from integration_tests.check.lanes import Process, end_of, generation, lanes
+from integration_tests.check.lanes import Process, end_of, generation, lanes, reload_spans
 from integration_tests.check.markup import Child, node
 
 Report = dict[str, Any]
@@ -143,7 +143,9 @@ class Drawing:
     def svg(self, **attributes: Any) -> ET.Element:
         return node("svg", self._parts, class_="drawing", height=f"{self.height:g}", **attributes)
 
-    def add_all(self, spans: Iterable[Span] = (), requests_height: int = 104) -> None:
+    def add_all(
+        self, spans: Iterable[Span] = (), requests_height: int = 104, latency: bool = True
+    ) -> None:
         """Every band for which there is something."""
         self.add_spans(spans)
         self.add_marks()
@@ -151,9 +153,9 @@ class Drawing:
         self.add_lanes()
         if self._requests:
             self.add_requests(requests_height)
-        if any(self._bins("answered")):
             self.add_rate("answered", "answered a second", 1 / self._timeline["rate"]["bin"], "")
-            self.add_rate("p99_ms", "99 % took at most", 1, " ms")
+            if latency:
+                self.add_rate("p99_ms", "99 % took at most", 1, " ms")
         self._add_mark_lines(top)
         self.add_axis()
 
@@ -204,18 +206,17 @@ class Drawing:
         if not self._marks:
             return
         y = self.height + 11
-        places = self._greedily(14)
-        for index, mark in enumerate(self._marks):
-            if places[index] is None:
+        nexts = [*(mark["at"] for mark in self._marks[1:]), self.end]
+        for mark, after, widths in zip(self._marks, nexts, self._greedily(14)):
+            if not widths:
                 continue
-            after = self._marks[index + 1]["at"] if index + 1 < len(self._marks) else self.end
             word = mark["kind"]
             self._parts.append(
                 node(
                     "g",
                     node("title", f"{self._seconds(mark['at'])}, {word}: {mark['what']}"),
                     self._glyph(MARKS.get(word, MARKS["start"]), mark["at"], y),
-                    class_=f"mark {word} {places[index]}",
+                    class_=f"mark {word} {self._classes(widths)}".strip(),
                 )
             )
             for name, where in self._longest([word], self._share(mark["at"], after), 18):
@@ -225,19 +226,33 @@ class Drawing:
         self.height += 24
 
     def _add_mark_lines(self, top: float) -> None:
-        """Below everything else, down from the marks."""
-        self._parts[:0] = [
+        """Below everything else, down from the marks, and how long each reload took."""
+        below = [
+            self._rect(
+                max(begin, self.begin), min(end, self.end), top, self.height - top, "during"
+            )
+            for begin, end in reload_spans(self._timeline)
+            if begin < self.end and end > self.begin
+        ]
+        below += [
             node("line", class_=f"at {mark['kind']}", **self._upright(mark["at"], top, self.height))
             for mark in self._marks
         ]
+        self._parts[:0] = below
 
     def add_lanes(self) -> None:
+        """A bar for each process; how it was killed lies on top of its successor's."""
         self._heading("processes")
+        killed = []
         for role, processes in self._lanes():
             height = LANE_HEIGHTS[role]
             for process in processes:
                 self._parts.append(self._bar(process, height))
+                if "killed" in process["end"] and (process["died"] or math.inf) <= self.end:
+                    y = self.height + height / 2
+                    killed.append(self._glyph(MARKS["kill"], process["died"], y, "killed"))
             self.height += height + LANE_GAP
+        self._parts += killed
         self.height += 4
 
     def _bar(self, process: Process, height: float) -> ET.Element:
@@ -255,8 +270,6 @@ class Drawing:
         ]
         if process["born"] >= self.begin:
             parts.append(node("rect", class_="edge", x=self._x(begin), y=y, width=2, height=height))
-        if "killed" in process["end"] and process["died"] <= self.end:
-            parts.append(self._glyph(MARKS["kill"], process["died"], y + height / 2, "killed"))
         if role != "other":
             names = [f"{role} {process['pid']}", str(process["pid"])]
             for name, where in self._longest(names, self._share(begin, end), 10):
@@ -268,7 +281,7 @@ class Drawing:
         failed = self._failed()
         kinds = Counter(request["kind"] for request in failed)
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        self._heading("requests, by connection", f"{len(failed)} failed", told, bool(failed))
+        self._heading("requests, by connection", f"{len(failed):,} failed", told, bool(failed))
         connections = self._connections()
         strokes: dict[str, list[str]] = {}
         for request in self._requests:
@@ -295,8 +308,7 @@ class Drawing:
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
         height = 26
-        values = self._bins(name)
-        peak = max(values, default=0)
+        peak = max(self._bins(name), default=0)
         if not peak:
             return
         self._heading(title, f"peak {figure(factor * peak)}{unit}")
@@ -387,12 +399,9 @@ class Drawing:
 
     # What there is room for.
 
-    def _where(self, fits: Callable[[int], bool]) -> str | None:
-        """The classes of the widths for which this is so; none when it is so for all."""
-        names = [name for name, width in self._widths.items() if fits(width)]
-        if not names:
-            return None
-        return "" if len(names) == len(self._widths) else " ".join(names)
+    def _classes(self, names: set[str]) -> str:
+        """Of what is shown at these widths only; none when that is all of them."""
+        return "" if len(names) == len(self._widths) else " ".join(sorted(names))
 
     def _longest(
         self, texts: Sequence[str], room: float, indent: float
@@ -405,24 +414,19 @@ class Drawing:
             new = fitting - taken
             taken |= fitting
             if new:
-                yield text, "" if len(new) == len(self._widths) else " ".join(sorted(new))
+                yield text, self._classes(new)
 
-    def _greedily(self, pixels: float) -> list[str | None]:
-        """For each mark where it is shown: with so much room to the last one that is."""
-        shown: dict[str, set[int]] = {}
+    def _greedily(self, pixels: float) -> list[set[str]]:
+        """For each mark the widths that show it: those with so much room to the last one shown."""
+        shown: list[set[str]] = [set() for _ in self._marks]
         for name, width in self._widths.items():
             last = -math.inf
-            shown[name] = set()
-            for index, mark in enumerate(self._marks):
+            for mark, names in zip(self._marks, shown):
                 at = self._share(self.begin, mark["at"]) * width
                 if at - last >= pixels:
-                    shown[name].add(index)
+                    names.add(name)
                     last = at
-        names = {width: name for name, width in self._widths.items()}
-        return [
-            self._where(lambda width, index=index: index in shown[names[width]])
-            for index in range(len(self._marks))
-        ]
+        return shown
 
     # Pieces.
 

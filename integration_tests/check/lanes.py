@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 ROLES = ("main", "worker", "other")
@@ -42,3 +43,21 @@ def lanes(processes: list[Process], begin: float, end: float) -> list[tuple[str,
 def generation(process: Process, marks: list[dict[str, Any]]) -> int:
     """How many reloads had been asked for when it was born."""
     return sum(mark["kind"] == "reload" and mark["at"] <= process["born"] for mark in marks)
+
+
+def reload_spans(timeline: dict[str, Any]) -> list[tuple[float, float]]:
+    """From each reload that was asked for until the last worker that went before anything else
+    was done."""
+    marks = timeline["marks"]
+    spans = []
+    for mark, after in zip(marks, [*(each["at"] for each in marks[1:]), math.inf]):
+        gone = [
+            process["died"]
+            for process in timeline["processes"]
+            if process["role"] == "worker"
+            and process["died"] is not None
+            and process["born"] < mark["at"] < process["died"] < after
+        ]
+        if mark["kind"] == "reload" and gone:
+            spans.append((mark["at"], max(gone)))
+    return spans
