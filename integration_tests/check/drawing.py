@@ -41,7 +41,13 @@ VERDICTS = {HELD: "M-4.2 .4L-1.2 3.4L4.4-3.4", BROKEN: MARKS["kill"], NOT_APPLIC
 
 
 def picture(
-    report: Report, begin: float, end: float, *, width: int = 900, title: str = ""
+    report: Report,
+    begin: float,
+    end: float,
+    *,
+    width: int = 900,
+    title: str = "",
+    spans: Iterable[Span] = (),
 ) -> str:
     """A file of its own: this excerpt as SVG, for an <img> on light and on dark pages.
 
@@ -50,7 +56,7 @@ def picture(
     margin = 20
     inner = width - 2 * margin
     drawing = Drawing(report, begin, end, {"only": inner}, zero=begin)
-    drawing.add_all()
+    drawing.add_all(spans)
     drawing.add_legend()
     top = 44 if title else 16
     height = top + drawing.height + 12
@@ -271,7 +277,9 @@ class Drawing:
         if process["born"] >= self.begin:
             parts.append(node("rect", class_="edge", x=self._x(begin), y=y, width=2, height=height))
         if role != "other":
-            names = [f"{role} {process['pid']}", str(process["pid"])]
+            # A report may call a process by a name of its own.
+            called = process.get("name", role)
+            names = [f"{called} {process['pid']}", str(process["pid"])]
             for name, where in self._longest(names, self._share(begin, end), 10):
                 parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=6))
         return node("g", parts, class_=f"process {kind}", data_pid=process["pid"])
