@@ -25,7 +25,7 @@ def matrix(
     parts: list[Child] = [
         node("text", line, class_="caption", x=x, y=60 + 17 * number, text_anchor="middle")
         for name, x in middles.items()
-        for number, line in enumerate(textwrap.wrap(name, LETTERS))
+        for number, line in enumerate(textwrap.wrap(name, LETTERS, break_on_hyphens=False))
     ]
     y = 100
     for number, (told_of_it, members) in enumerate(groups):

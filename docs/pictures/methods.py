@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from daemon_methods.tests import echo_units
@@ -44,7 +43,7 @@ def terminal_closes(folder: Path) -> str:
         "called setsid. When the terminal closes, only the last one is left.",
         columns,
         [
-            Moment("sort | less in the foreground, sleep | cat & behind it, and setsid sleep &", before),
+            Moment("Two jobs and a daemon", before),
             Moment("The terminal was closed", after),
         ],
     )
@@ -55,7 +54,7 @@ def nohup(folder: Path) -> str:
 
     def told() -> list[Process]:
         return [
-            Process(p.pid, p.parent, p.session, p.name, {**p.words, "SIGHUP": p.words["hangup"]})
+            replace(p, words={**p.words, "SIGHUP": p.words["hangup"]})
             for p in look()
         ]
 
@@ -74,7 +73,7 @@ def nohup(folder: Path) -> str:
         "the one with nohup lives on: it ignores SIGHUP.",
         columns,
         [
-            Moment("foreground &, and then nohup foreground > log.txt &", before),
+            Moment("foreground & nohup foreground &", before),
             Moment("The terminal was closed", after),
         ],
     )
@@ -117,7 +116,7 @@ def daemon_call(folder: Path) -> str:
                 ("daemon(3) has forked", lambda all_: len(ours(all_)) == 2),
                 (
                     "The parent has exited; the child has called setsid(2)",
-                    lambda all_: [p.pid == p.session for p in ours(all_)] == [True],
+                    lambda all_: [p.pid == p.kin for p in ours(all_)] == [True],
                 ),
             ],
         )
@@ -134,7 +133,7 @@ def double_fork(folder: Path) -> str:
     ours = of_program("double_fork")
 
     def leader(processes: list[Process]) -> bool:
-        return any(process.pid == process.session for process in ours(processes))
+        return any(process.pid == process.kin for process in ours(processes))
 
     with Terminal(folder) as shell:
         moments = steps(
@@ -186,8 +185,8 @@ def config_flag(folder: Path) -> str:
 def shown_as_master(processes: list[Process]) -> list[Process]:
     """The first process of our server, by the name that the chapters have for it."""
     return [
-        Process(p.pid, p.parent, p.session, "master" if p.name == "server" else p.name, p.words)
-        for p in processes
+        replace(process, name="master") if process.name == "server" else process
+        for process in processes
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from integration_tests.harness.waiting import wait_until
 Report = dict[str, Any]
 
 # The same for both reloads, so that they can be compared: the load, and the length of the excerpt.
-CONNECTIONS = 64
+CONNECTIONS, RELOADS = 64, 3
 BEFORE, AFTER = 0.3, 1.2
 JUDGED = ["reload.busy", "reload.slow", "reload.halves", "reload.downloads", "death.worker"]
 
@@ -41,6 +42,15 @@ def judged(name: str, checks: list[str], folder: Path, **options: Any) -> Report
     return judge_server(registry.make(name, folder), Options(**options), chosen, folder, Silent())
 
 
+def drawn(report: Report, begin: float, end: float, **more: Any) -> str:
+    """The excerpt, with commands that don't name the folders of this machine."""
+    timeline = report["timeline"]
+    for each in [*timeline["processes"], *timeline["marks"]]:
+        for words in {"command", "what"} & each.keys():
+            each[words] = re.sub(r"(?<!\S)/\S*/", "", each[words])
+    return picture(report, begin, end, **more)
+
+
 def result(report: Report, check: str) -> Report:
     return next(each for each in report["checks"] if each["name"] == check)
 
@@ -48,7 +58,7 @@ def result(report: Report, check: str) -> Report:
 def titled(report: Report, check: str, what: str) -> str:
     """What was done to which server, and what became of all requests of that check."""
     figures = result(report, check)["figures"]
-    server = report["target"]["version"] or report["target"]["name"]
+    server = report["target"]["version"].replace("server ", "reload/server ")
     return f"{server}, {what}: {figures['failed']:,} of {figures['requests']:,} requests lost"
 
 
@@ -59,20 +69,12 @@ def marks(report: Report, kind: str, check: str) -> list[float]:
 
 
 def reload(name: str, folder: Path) -> str:
-    """Three reloads under load; the one that cost most, or the second."""
-    report = judged(
-        name, ["reload.busy"], folder, seconds=3, reloads=3, connections=CONNECTIONS
-    )
-    requests = report["timeline"]["requests"]
-    failed = [each["end"] for each in requests if each["outcome"] == "failed"]
-
-    def cost(at: float) -> int:
-        return sum(at <= end < at + AFTER for end in failed)
-
-    found = marks(report, "reload", "reload.busy")
-    at = max(found, key=cost) if failed else found[1]
-    title = titled(report, "reload.busy", f"{len(found)} reloads under {CONNECTIONS} connections")
-    return picture(report, at - BEFORE, at + AFTER, title=title)
+    """Three reloads under load."""
+    options = {"seconds": 8, "reloads": RELOADS, "connections": CONNECTIONS}
+    report = judged(name, ["reload.busy"], folder, **options)
+    first = marks(report, "reload", "reload.busy")[0]
+    title = titled(report, "reload.busy", f"{RELOADS} reloads under {CONNECTIONS} connections")
+    return drawn(report, first - BEFORE, first + AFTER, title=title)
 
 
 def reload_ours(folder: Path) -> str:
@@ -87,7 +89,7 @@ def kill_9(folder: Path) -> str:
     report = judged("ours", ["death.worker"], folder, seconds=2, connections=CONNECTIONS)
     kills = marks(report, "kill", "death.worker")
     title = titled(report, "death.worker", f"kill -9 of {len(kills)} workers")
-    return picture(report, kills[0] - 0.2, kills[-1] + 0.4, title=title)
+    return drawn(report, kills[0] - 0.2, kills[-1] + 0.25, title=title)
 
 
 def judging(folder: Path) -> str:
@@ -99,7 +101,7 @@ def judging(folder: Path) -> str:
     ]
     verdicts = f"{report['held']} held, {report['broken']} broken"
     title = f"{report['target']['version']}, {len(JUDGED)} checks: {verdicts}"
-    return picture(report, begin, end, title=title, spans=spans)
+    return drawn(report, begin, end, title=title, spans=spans)
 
 
 def tasks(folder: Path) -> str:
@@ -117,14 +119,15 @@ def tasks(folder: Path) -> str:
 
 
 def tasks_replaced(run: Run) -> str:
-    """SIGUSR2, while each request is a task of 40 ms."""
+    """SIGUSR2, while each request is a task of 60 ms."""
     target = run.fresh()
 
     def task_workers() -> set[int]:
         return {pid for pid in target.workers() if name_of(pid).startswith("tasks ")}
 
     first = task_workers()
-    load = {"url": f"{run.spec.url}task?ms=40", "method": "POST", "body": "x"}
+    # Fewer than they could do, so that one request can be told from the next.
+    load = {"url": f"{run.spec.url}task?ms=60", "method": "POST", "body": "x", "max_rate": 25}
     with run.load(connections=6, **load) as posted:
         posted.wait_ready()
         begin = run.recorder.now()
@@ -140,7 +143,7 @@ def tasks_replaced(run: Run) -> str:
         if process["parent"] == keeper:
             process["name"] = "task worker"
     title = f"SIGUSR2 replaces the task workers: {outcome.failed} of {outcome.requests:,} tasks lost"
-    return picture(report, begin, end, title=title)
+    return drawn(report, begin, end, title=title)
 
 
 def target_parent(report: Report, pids: set[int]) -> int:

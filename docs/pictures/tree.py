@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as xml
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from integration_tests.check import drawing
 from integration_tests.check.markup import Child, node
 
 WIDTH, MARGIN = 900, 24
-BOX, BOX_HEIGHT, ROW, INDENT = 190, 26, 34, 24
+BOX, BOX_HEIGHT, ROW, INDENT = 184, 26, 34, 24
 TINTS = 5
 
 
@@ -23,7 +23,7 @@ class Process:
 
     pid: int
     parent: int
-    session: int
+    kin: Hashable  # those that have the same have the same color: their session
     name: str
     words: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,10 +124,10 @@ def ordered(processes: Sequence[Process]) -> Iterator[tuple[Process, int]]:
 
 def tree(title: str, told: str, columns: Mapping[str, int], moments: Sequence[Moment]) -> str:
     """SVG. `columns`: their names, which are keys of a process's words, and where they begin."""
-    tints: dict[int, int] = {}
+    tints: dict[Hashable, int] = {}
     for moment in moments:
         for process in moment.processes:
-            tints.setdefault(process.session, len(tints) % TINTS)
+            tints.setdefault(process.kin, len(tints) % TINTS)
     parts: list[Child] = [_text(name, x, 32 + ROW, "head") for name, x in columns.items()]
     y, before = 32 + ROW, dict[int, Process]()
     for moment in moments:
@@ -178,7 +178,7 @@ def _row(
     y: int,
     columns: Mapping[str, int],
     before: Process | None,
-    tints: Mapping[int, int],
+    tints: Mapping[Hashable, int],
     gone: bool,
     compare: bool,
 ) -> xml.Element:
@@ -194,7 +194,7 @@ def _row(
         _text(process.name, left + 10, y + 18, "name"),
         _text(str(process.pid), left + BOX - 10, y + 18, "pid", text_anchor="end"),
         [_text("gone", left + BOX + 12, y + 18, "cell")] if gone else cells,
-        class_="gone" if gone else f"tint-{tints[process.session]}",
+        class_="gone" if gone else f"tint-{tints[process.kin]}",
         data_pid=process.pid,
     )
 

@@ -35,10 +35,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def show(site: Path, address: str, port: int) -> None:
-    """Serves it until a signal that asks to stop."""
+def show(folder: Path, address: str, port: int) -> None:
+    """Makes the site and serves it until a signal that asks to stop."""
+    site = folder / "site"
     handler = functools.partial(Quiet, directory=str(site))
+    # A port that is taken is said before the work, not after it.
     with http.server.ThreadingHTTPServer((address, port), handler) as server:
+        build(folder, site)
         print(f"the book is at http://{address}:{server.server_port}/; Ctrl-C ends this", flush=True)
         server.serve_forever()
 
@@ -76,8 +79,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             if arguments.build:
                 return write_to(typed_path(arguments.build), Path(folder))
-            build(Path(folder), Path(folder, "site"))
-            show(Path(folder, "site"), arguments.address, arguments.port)
+            show(Path(folder), arguments.address, arguments.port)
     except KeyboardInterrupt:
         return 0
     except (OSError, OverflowError) as error:
