@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as xml
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,8 +56,9 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def assert_none(wrong: list[str] | Iterator[str]) -> None:
-    assert not (found := list(wrong)), "\n" + "\n".join(found)
+def assert_none(wrong: Iterator[str]) -> None:
+    if found := list(wrong):
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 def test_every_chapter_is_there_in_order() -> None:
@@ -94,15 +94,16 @@ def programs() -> tuple[set[str], set[str]]:
 def test_every_program_is_listed() -> None:
     targets = Targets.of(ROOT)
     told, exempt = programs()
-    assert {targets.actual(label) for label in told | exempt} == targets.programs
+    listed = {targets.actual(label) for label in told | exempt}
+    assert_none(f"{label} is not in docs/BUILD" for label in sorted(targets.programs - listed))
+    assert_none(f"docs/BUILD has {label}" for label in sorted(listed - targets.programs))
 
 
 def test_every_program_has_its_chapter_and_every_chapter_its_program() -> None:
     told, exempt = programs()
     typed = {path: set(RUN.findall(text_of(path))) for path in CHAPTERS}
-    untold = told - set().union(*typed.values())
-    without = [name(path) for path, labels in typed.items() if not labels]
-    assert not untold | set(without)
+    assert_none(f"{label} has no chapter" for label in sorted(told - set().union(*typed.values())))
+    assert_none(f"{name(path)} has no program" for path, labels in typed.items() if not labels)
 
 
 def test_every_label_that_a_text_has_is_a_program() -> None:
@@ -137,7 +138,9 @@ def test_every_picture_is_drawn_by_a_run_and_shown() -> None:
     shown = [link for path in TEXTS for link in links(path) if link.picture]
     assert_none(f"{name(link.page)}:{link.line}: no words" for link in shown if not link.words)
     wanted = {DOCS / "pictures" / f"{picture}.svg" for picture in PICTURES}
-    assert {link.file for link in shown if link.file.suffix == ".svg"} == wanted
+    files = {link.file for link in shown if link.file.suffix == ".svg"}
+    assert_none(f"{name(file)} is drawn by no program" for file in sorted(files - wanted))
+    assert_none(f"{name(file)} is shown nowhere" for file in sorted(wanted - files))
 
 
 @pytest.mark.parametrize("picture", PICTURES)

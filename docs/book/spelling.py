@@ -13,8 +13,11 @@ from integration_tests.harness.runfiles import runfile
 # What is no prose in a line of it: code, where a link goes, comments and tags, addresses.
 CODE = re.compile(r"(`+).+?\1|\]\([^)]*\)|<!--.*?-->|</?\w[^>]*>|\w+://\S+", re.S)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?: {4,}.*\n+)+")
-# Names of files, signals, calls and options are no words: handler.h, SIGUSR1, dlopen(3), max_wait.
-NAME = re.compile(r"[\w-]+\.(?:cc|h|py|md|toml)\b|SIG[A-Z]+\d*|\w+\(\d?\)|\w*_\w+")
+# Names are no words: handler.h, SIGUSR1, dlopen(3), max_wait, OnRequest, 0x1c.
+NAME = re.compile(
+    r"[\w-]+\.(?:cc|h|py|md|svg|toml|txt)\b|SIG[A-Z]+|\w+\(\d?\)"
+    r"|\w*_\w+|\w*[a-z][A-Z]\w*|\S*\d\S*"
+)
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 ASPELL = ["aspell", "list", "--lang=en_US", "--encoding=utf-8"]
 
@@ -46,11 +49,13 @@ def _unknown(words: frozenset[str]) -> set[str]:
     done = subprocess.run(
         ASPELL, input="\n".join(sorted(words)), capture_output=True, text=True, check=True
     )
-    return {word for word in done.stdout.split() if _stem(word) not in _trade()}
+    return {word for word in done.stdout.split() if not _stems(word) & _trade()}
 
 
-def _stem(word: str) -> str:
-    return re.sub(r"['’]s$", "", word)
+def _stems(word: str) -> set[str]:
+    """As the list has it: without a genitive, and small but for names."""
+    stem = re.sub(r"['’]s$", "", word)
+    return {stem, stem[0].lower() + stem[1:]}
 
 
 @cache

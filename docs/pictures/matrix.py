@@ -9,7 +9,7 @@ from docs.pictures.tree import BOX, BOX_HEIGHT, MARGIN, ROW, WIDTH, page
 from integration_tests.check.markup import Child, node
 
 GROUP_GAP = 14
-LETTERS = 14  # of a line above a column
+LETTERS = 12  # of a line above a column
 FIRST_COLUMN = MARGIN + BOX + 40
 
 

@@ -24,6 +24,16 @@ def names() -> list[str]:
     return [process.name for process in look()]
 
 
+def hung_up(
+    shell: Terminal, told: Callable[[], list[Process]]
+) -> tuple[list[Process], list[Process]]:
+    """Before the terminal closes, and after it, when one process is left."""
+    before = told()
+    shell.hang_up()
+    wait_until(lambda: len(everything()) == 1, what="the hangup to have its effect")
+    return before, told()
+
+
 def terminal_closes(folder: Path) -> str:
     columns = {"parent": 300, "process group": 380, "session": 510, "terminal": 600}
     columns["in the foreground"] = 700
@@ -33,10 +43,7 @@ def terminal_closes(folder: Path) -> str:
         shell.send("sort | less")
         jobs = ["bash", "cat", "less", "sleep 1000", "sleep 2000", "sort"]
         wait_until(lambda: sorted(names()) == jobs, what="the jobs")
-        before = look()
-        shell.hang_up()
-        wait_until(lambda: len(everything()) == 1, what="the hangup to have its effect")
-        after = look()
+        before, after = hung_up(shell, look)
     return tree(
         "One terminal, one session, and a process that left it",
         "A shell with a job in the foreground, a job in the background and a process that has "
@@ -63,10 +70,7 @@ def nohup(folder: Path) -> str:
         shell.run(f"nohup {FOREGROUND} --port 0 > log.txt 2>&1 < /dev/null &")
         wait_until(lambda: names().count("foreground") == 2, what="two servers")
         wait_until(lambda: "serving" in (folder / "log.txt").read_text(), what="the second one")
-        before = told()
-        shell.hang_up()
-        wait_until(lambda: len(everything()) == 1, what="the hangup to have its effect")
-        after = told()
+        before, after = hung_up(shell, told)
     return tree(
         "The same server with & and with nohup &",
         "A shell has started the same server twice, once with nohup. When the terminal closes, "
@@ -221,6 +225,7 @@ def signals(folder: Path) -> str:
         hits = re.findall(r"(\w+) got (SIG\w+) from", who)
         events[re.sub(r" \(.*\)", "", event)] = dict(hits)
     rows = [
+        ("leads the session", ["shell"]),
         ("in the foreground", ["sort", "less"]),
         ("in the background", ["make", "compiler"]),
         ("stopped", ["editor"]),

@@ -94,7 +94,7 @@ def kill_9(folder: Path) -> str:
 
 def judging(folder: Path) -> str:
     report = judged("nginx", JUDGED, folder, seconds=2, reloads=2, connections=CONNECTIONS)
-    begin, end = span(report, JUDGED[0])[0], span(report, JUDGED[-1])[1]
+    begin, end = span(report, JUDGED[0])[0], span(report, JUDGED[-1])[1] - 0.02
     spans = [
         Span(each["begin"], each["end"], (each["title"], each["name"]), each["verdict"])
         for each in report["checks"]

@@ -15,15 +15,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mkdocs import config as mkdocs_config
+from mkdocs.commands import build as mkdocs_build
+from mkdocs.exceptions import MkDocsException
+
 from docs.book.workspace import root
 from docs.site.pages import assemble
 
 
 def build(folder: Path, site: Path) -> None:
     """Makes the site; mkdocs empties what was there."""
-    from mkdocs import config as mkdocs_config
-    from mkdocs.commands import build as mkdocs_build
-
     logging.basicConfig(level=logging.WARNING, format="serve: %(message)s")
     mkdocs_build.build(mkdocs_config.load_config(str(assemble(root(), folder)), site_dir=str(site)))
 
@@ -82,6 +83,9 @@ def main() -> int:
             show(Path(folder), arguments.address, arguments.port)
     except KeyboardInterrupt:
         return 0
+    except MkDocsException as error:
+        print(f"serve: {str(error).strip()}", file=sys.stderr)
+        return 1
     except (OSError, OverflowError) as error:
         where = f"{arguments.address}:{arguments.port}"
         print(f"serve: cannot listen on {where}: {error}; try --port 0", file=sys.stderr)
