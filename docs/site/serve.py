@@ -23,10 +23,11 @@ from docs.book.workspace import root
 from docs.site.pages import assemble
 
 
-def build(folder: Path, site: Path) -> None:
-    """Makes the site; mkdocs empties what was there."""
+def build(folder: Path, site: Path, strict: bool = False) -> None:
+    """Makes the site; mkdocs empties what was there. `strict`: a broken link ends it."""
     logging.basicConfig(level=logging.WARNING, format="serve: %(message)s")
-    mkdocs_build.build(mkdocs_config.load_config(str(assemble(root(), folder)), site_dir=str(site)))
+    config = str(assemble(root(), folder))
+    mkdocs_build.build(mkdocs_config.load_config(config, site_dir=str(site), strict=strict))
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -57,7 +58,7 @@ def write_to(site: Path, folder: Path) -> int:
     if site.exists() and (not site.is_dir() or any(site.iterdir())):
         print(f"serve: {site} is there already; name a new folder", file=sys.stderr)
         return 1
-    build(folder, site)
+    build(folder, site, strict=True)
     print(f"the book is in {site}, for any server of static files")
     return 0
 
