@@ -14,30 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration_tests.check.checks import BROKEN, HELD, NOT_APPLICABLE
 from integration_tests.check.lanes import Process, end_of, generation, lanes, reload_spans
 from integration_tests.check.markup import Child, node
+from integration_tests.check.room import LETTER, Room
+from integration_tests.check.signs import MARKS, OTHER_MARK, VERDICTS, legend
 
 Report = dict[str, Any]
 
 # On a phone, on a tablet, on a desk: the least room of each, and the class of what is shown there.
 PAGE_WIDTHS = {"s": 340, "m": 700, "l": 1120}
-LETTER = 6.6  # of a label, with some reserve: fonts differ
 LANE_HEIGHTS = {"main": 15, "worker": 15, "other": 6}
 LANE_GAP = 3
 UNITS = 10_000  # of the x axis where it can't be in percent: in paths
-
-# Around (0, 0), at most 12 wide. Filled ones are closed.
-MARKS = {
-    "reload": "M4.2-2.4A5 5 0 1 0 4.9 1.2M4.9-5.6V-2H1.3",
-    "start": "M-3-4.6L4.6 0L-3 4.6Z",
-    "stop": "M-3.8-3.8H3.8V3.8H-3.8Z",
-    "kill": "M-4-4L4 4M4-4L-4 4",
-    "break": "M1.5-6L-2.5 .8H2.5L-1.5 6",
-    "mend": "M-5 0H5M0-5V5",
-    "rotate": "M-5-2H4.5L1.5-5M5 2H-4.5L-1.5 5",
-}
-VERDICTS = {HELD: "M-4.2 .4L-1.2 3.4L4.4-3.4", BROKEN: MARKS["kill"], NOT_APPLICABLE: "M-3.6 0H3.6"}
 
 
 def picture(
@@ -51,7 +39,8 @@ def picture(
 ) -> str:
     """A file of its own: this excerpt as SVG, for an <img> on light and on dark pages.
 
-    `begin` and `end` are seconds of the run, as all times in the report; see span() and reload_span().
+    `begin` and `end` are seconds of the run, as all times in the report: span() and reload_span()
+    give such a pair. `spans` are named above it.
     """
     margin = 20
     inner = width - 2 * margin
@@ -79,7 +68,7 @@ def picture(
 
 
 def span(report: Report, check: str) -> tuple[float, float]:
-    """The excerpt in which a check ran: `picture(report, *span(report, "reload.busy"))`."""
+    """When a check ran: `picture(report, *span(report, "reload.busy"))`."""
     for each in report["checks"]:
         if each["name"] == check:
             return each["begin"], each["end"]
@@ -96,7 +85,8 @@ def reload_span(report: Report, check: str = "reload.busy") -> tuple[float, floa
         first, last = span(report, check)
     except KeyError:
         return None
-    marks = [m["at"] for m in timeline["marks"] if m["kind"] == "reload" and first <= m["at"] < last]
+    asked = [mark["at"] for mark in timeline["marks"] if mark["kind"] == "reload"]
+    marks = [at for at in asked if first <= at < last]
     if not marks:
         return None
     failures = sorted(r["end"] for r in timeline["requests"] if r["outcome"] == "failed")
@@ -108,7 +98,8 @@ def reload_span(report: Report, check: str = "reload.busy") -> tuple[float, floa
     for process in timeline["processes"]:
         events += [t for t in (process["born"], process["died"]) if t and at <= t < until]
     long = max(0.25, 1.35 * (max(events, default=at) - at))
-    return max(first, at - 0.25 * long), min(last, at + long)
+    # What is done next is not in it.
+    return max(first, at - 0.25 * long), at + min(0.98 * (until - at), long)
 
 
 @dataclass(frozen=True)
@@ -138,7 +129,7 @@ class Drawing:
         self.height = 0.0
         self._report = report
         self._timeline = report["timeline"]
-        self._widths = PAGE_WIDTHS if widths is None else widths
+        self._room = Room(PAGE_WIDTHS if widths is None else widths)
         self._zero = zero
         self._parts: list[ET.Element] = []
         self._marks = [m for m in self._timeline["marks"] if begin <= m["at"] <= self.end]
@@ -193,14 +184,11 @@ class Drawing:
                 node("line", class_="span", **self._upright(begin, y - 9, y + 8)),
             ]
             indent = 20 if each.verdict else 5
-            for name, where in self._longest(each.names, room, indent):
-                label = self._text(name, self._x(begin), y, f"name {where}", dx=indent)
-                parts += [
-                    label,
-                    self._glyph(VERDICTS[each.verdict], begin, y - 4, f"verdict {where}", 11)
-                    if each.verdict
-                    else None,
-                ]
+            for name, where in self._room.longest(each.names, room, indent):
+                parts.append(self._text(name, self._x(begin), y, f"name {where}", dx=indent))
+                if each.verdict:
+                    sign = VERDICTS[each.verdict]
+                    parts.append(self._glyph(sign, begin, y - 4, f"verdict {where}", 11))
             group = node("a", parts, href=each.link) if each.link else node("g", parts)
             group.append(node("title", each.names[0]))
             group.set("class", each.verdict.replace(" ", "-"))
@@ -213,23 +201,26 @@ class Drawing:
             return
         y = self.height + 11
         nexts = [*(mark["at"] for mark in self._marks[1:]), self.end]
-        for mark, after, widths in zip(self._marks, nexts, self._greedily(14)):
-            if not widths:
-                continue
-            word = mark["kind"]
-            self._parts.append(
-                node(
-                    "g",
-                    node("title", f"{self._seconds(mark['at'])}, {word}: {mark['what']}"),
-                    self._glyph(MARKS.get(word, MARKS["start"]), mark["at"], y),
-                    class_=f"mark {word} {self._classes(widths)}".strip(),
-                )
-            )
-            for name, where in self._longest([word], self._share(mark["at"], after), 18):
-                self._parts.append(
-                    self._text(name, self._x(mark["at"]), y + 4, f"word {where}", dx=11)
-                )
+        places = [(self._share(self.begin, mark["at"]), mark["kind"]) for mark in self._marks]
+        for mark, after, shifts in zip(self._marks, nexts, self._room.side_by_side(places)):
+            for shift, where in shifts:
+                self._parts.append(self._mark(mark, after, y, shift, where))
         self.height += 24
+
+    def _mark(
+        self, mark: dict[str, Any], after: float, y: float, shift: float, where: str
+    ) -> ET.Element:
+        kind, at = mark["kind"], mark["at"]
+        return node(
+            "g",
+            node("title", f"{self._seconds(at)}, {kind}: {mark['what']}"),
+            self._glyph(MARKS.get(kind, OTHER_MARK), at, y, dx=shift),
+            [
+                self._text(word, self._x(at), y + 4, f"word {fits}", dx=f"{shift + 11:g}")
+                for word, fits in self._room.longest([kind], self._share(at, after), shift + 18)
+            ],
+            class_=f"mark {kind} {where}".strip(),
+        )
 
     def _add_mark_lines(self, top: float) -> None:
         """Below everything else, down from the marks, and how long each reload took."""
@@ -248,9 +239,12 @@ class Drawing:
 
     def add_lanes(self) -> None:
         """A bar for each process; how it was killed lies on top of its successor's."""
-        self._heading("processes")
+        found = self._lanes()
+        if not found:
+            return
+        self._heading(["processes"])
         killed = []
-        for role, processes in self._lanes():
+        for role, processes in found:
             height = LANE_HEIGHTS[role]
             for process in processes:
                 self._parts.append(self._bar(process, height))
@@ -280,8 +274,8 @@ class Drawing:
             # A report may call a process by a name of its own.
             called = process.get("name", role)
             names = [f"{called} {process['pid']}", str(process["pid"])]
-            for name, where in self._longest(names, self._share(begin, end), 10):
-                parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=6))
+            for name, where in self._room.longest(names, self._share(begin, end), 11):
+                parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=8))
         return node("g", parts, class_=f"process {kind}", data_pid=process["pid"])
 
     def add_requests(self, height: int) -> None:
@@ -289,7 +283,12 @@ class Drawing:
         failed = self._failed()
         kinds = Counter(request["kind"] for request in failed)
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        self._heading("requests, by connection", f"{len(failed):,} failed", told, bool(failed))
+        self._heading(
+            ["requests, by connection" + self._sampled(), "requests, by connection"],
+            f"{len(failed):,} failed",
+            told,
+            bool(failed),
+        )
         connections = self._connections()
         strokes: dict[str, list[str]] = {}
         for request in self._requests:
@@ -313,21 +312,29 @@ class Drawing:
         self._parts.append(self._stretched(paths, height, "requests"))
         self.height += height + 6
 
+    def _sampled(self) -> str:
+        """How many of the answered requests are drawn."""
+        width = self._timeline["rate"]["bin"]
+        answered = sum(
+            count * (min(at + width, self.end) - max(at, self.begin)) / width
+            for at, count in self._bins("answered")
+        )
+        drawn = len(self._requests) - len(self._failed())
+        return f": {drawn:,} of some {max(answered, drawn):,.0f} answered, and all that failed"
+
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
         height = 26
-        peak = max(self._bins(name), default=0)
+        bins = self._bins(name)
+        peak = max((value for _, value in bins), default=0)
         if not peak:
             return
-        self._heading(title, f"peak {figure(factor * peak)}{unit}")
-        rate = self._timeline["rate"]
+        self._heading([title], f"peak {figure(factor * peak)}{unit}")
         path = ""
-        for index, value in enumerate(rate[name]):
-            at = rate["begin"] + index * rate["bin"]
-            if at + rate["bin"] > self.begin and at < self.end:
-                left, right = self._units(at), self._units(at + rate["bin"])
-                y = round(height * (1 - value / peak), 1)
-                path += f"{'L' if path else 'M'}{left} {y}H{right}"
+        for at, value in bins:
+            left, right = self._units(at), self._units(at + self._timeline["rate"]["bin"])
+            y = round(height * (1 - value / peak), 1)
+            path += f"{'L' if path else 'M'}{left} {y}H{right}"
         left = path[1:].partition(" ")[0]
         paths = [
             node("path", class_="area", d=f"{path}V{height}H{left}Z"),
@@ -376,11 +383,17 @@ class Drawing:
     def _seconds(self, at: float) -> str:
         return f"{at - self._zero:.2f} s"
 
-    def _bins(self, name: str) -> list[float]:
+    def _bins(self, name: str) -> list[tuple[float, float]]:
+        """When each began, and its figure; while there are requests in this excerpt."""
         rate = self._timeline["rate"]
-        first = max(0, math.floor((self.begin - rate["begin"]) / rate["bin"]))
-        last = max(0, math.ceil((self.end - rate["begin"]) / rate["bin"]))
-        return rate[name][first:last]
+        begin = max(self.begin, min(request["begin"] for request in self._requests))
+        end = min(self.end, max(request["end"] for request in self._requests))
+        starts = [rate["begin"] + index * rate["bin"] for index in range(len(rate[name]))]
+        return [
+            (at, value)
+            for at, value in zip(starts, rate[name])
+            if at + rate["bin"] > begin and at < end
+        ]
 
     def _lanes(self) -> list[tuple[str, list[Process]]]:
         return lanes(self._timeline["processes"], self.begin, self.end)
@@ -405,43 +418,15 @@ class Drawing:
             (count for begin, end, count in counts if begin <= request["begin"] <= end), most
         )
 
-    # What there is room for.
-
-    def _classes(self, names: set[str]) -> str:
-        """Of what is shown at these widths only; none when that is all of them."""
-        return "" if len(names) == len(self._widths) else " ".join(sorted(names))
-
-    def _longest(
-        self, texts: Sequence[str], room: float, indent: float
-    ) -> Iterable[tuple[str, str]]:
-        """Of these, longest first, the one that each width has room for."""
-        taken: set[str] = set()
-        for text in texts:
-            need = indent + LETTER * len(text)
-            fitting = {name for name, width in self._widths.items() if need <= room * width}
-            new = fitting - taken
-            taken |= fitting
-            if new:
-                yield text, self._classes(new)
-
-    def _greedily(self, pixels: float) -> list[set[str]]:
-        """For each mark the widths that show it: those with so much room to the last one shown."""
-        shown: list[set[str]] = [set() for _ in self._marks]
-        for name, width in self._widths.items():
-            last = -math.inf
-            for mark, names in zip(self._marks, shown):
-                at = self._share(self.begin, mark["at"]) * width
-                if at - last >= pixels:
-                    names.add(name)
-                    last = at
-        return shown
-
     # Pieces.
 
-    def _heading(self, left: str, right: str = "", more: str = "", alarming: bool = False) -> None:
-        """The name of the band below, and a figure at its other end."""
+    def _heading(
+        self, names: Sequence[str], right: str = "", more: str = "", alarming: bool = False
+    ) -> None:
+        """The name of the band below, as long as there is room, and a figure at its other end."""
         y = self.height + 12
-        self._parts.append(self._text(left, "0", y, "band"))
+        for name, where in self._room.longest(names, 0.8):
+            self._parts.append(self._text(name, "0", y, f"band {where}"))
         if right:
             told = self._text(
                 right, "100%", y, "figure lost" if alarming else "figure", text_anchor="end"
@@ -467,9 +452,11 @@ class Drawing:
     def _glyph(
         self, path: str, at: float, y: float, class_: str = "glyph", dx: float = 0
     ) -> ET.Element:
-        place = node("path", d=path, transform=f"translate({dx:g} 0)" if dx else None)
         disk = node("circle", r=8) if class_ == "glyph" else None
-        return node("svg", disk, place, class_=class_, x=self._x(at), y=f"{y:g}", overflow="visible")
+        drawn = node("g", disk, node("path", d=path))
+        if dx:
+            drawn.set("transform", f"translate({dx:g} 0)")
+        return node("svg", drawn, class_=class_, x=self._x(at), y=f"{y:g}", overflow="visible")
 
     def _stretched(self, paths: Child, height: float, class_: str) -> ET.Element:
         """Paths know no percent: their x goes to UNITS, whatever the width."""
@@ -483,35 +470,6 @@ class Drawing:
             viewBox=f"0 0 {UNITS} {height:g}",
             preserveAspectRatio="none",
         )
-
-
-def legend() -> list[tuple[ET.Element, str]]:
-    """Samples of 30 by 14, and what they are."""
-
-    def bar(kind: str, height: float) -> ET.Element:
-        y = (14 - height) / 2
-        return node(
-            "g",
-            node("rect", class_="body", x=0, y=y, width=30, height=height),
-            node("rect", class_="edge", x=0, y=y, width=2, height=height),
-            class_=f"process {kind}",
-        )
-
-    old = node("rect", class_="body", x=0, y=0, width=14, height=14)
-    new = node("rect", class_="body", x=16, y=0, width=14, height=14)
-    edge = node("rect", class_="edge", x=16, y=0, width=2, height=14)
-    workers = node(
-        "g",
-        node("g", old, class_="process worker even"),
-        node("g", new, edge, class_="process worker odd"),
-    )
-    return [
-        (bar("main", 14), "main process"),
-        (workers, "workers; a reload changes the shade"),
-        (bar("other", 6), "others"),
-        (node("path", class_="answered", d="M4 7h6M14 4h6M20 10h5"), "answered, a sample"),
-        (node("path", class_="lost", d="M4 7h18m0-4v8"), "failed, each"),
-    ]
 
 
 def ticks(begin: float, end: float) -> list[float]:

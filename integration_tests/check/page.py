@@ -10,17 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from integration_tests.check.checks import BROKEN, HELD, NOT_APPLICABLE
-from integration_tests.check.drawing import (
-    VERDICTS,
-    Drawing,
-    Report,
-    Span,
-    figure,
-    legend,
-    reload_span,
-)
+from integration_tests.check.drawing import Drawing, Report, Span, figure, reload_span
 from integration_tests.check.markup import Child, node
 from integration_tests.check.report import headline
+from integration_tests.check.signs import VERDICTS, legend, marks_legend
 
 Check = dict[str, Any]
 
@@ -77,7 +70,7 @@ def header(report: Report) -> ET.Element:
 def counts(report: Report) -> ET.Element:
     """A glyph for each check, in its group, and the three sums."""
     sums = [
-        node("span", node("b", str(report[key])), f" {word}", class_=key.replace("_", "-"))
+        node("span", node("b", str(report[key])), f" {word}", class_=key if report[key] else None)
         for key, word in (("held", HELD), ("broken", BROKEN), ("not_applicable", NOT_APPLICABLE))
     ]
     strips = [
@@ -123,9 +116,9 @@ def facts(report: Report) -> ET.Element:
     target = report["target"]
     started = datetime.fromisoformat(report["started"])
     rows: list[tuple[str, Child]] = [
-        (word, node("code", target[key]))
-        for key, word in (("start", "start"), ("reload", "reload"), ("stop", "stop"), ("url", "URL"))
-        if target[key]
+        (word, node("code", target[word.lower()]))
+        for word in ("start", "reload", "stop", "URL")
+        if target[word.lower()]
     ]
     if target["notes"]:
         rows.append(("settings", [node("p", note) for note in target["notes"]]))
@@ -155,7 +148,7 @@ def closeup(report: Report) -> Child:
         "section",
         node("h2", "One reload, from close by"),
         node("p", story(report, *span), class_="lead"),
-        node("figure", drawn(drawing), key()),
+        node("figure", drawn(drawing), key(report)),
     )
 
 
@@ -177,13 +170,19 @@ def story(report: Report, begin: float, end: float) -> str:
     return f"{came} workers came, {len(went)} went{within}. {lost}"
 
 
-def key() -> ET.Element:
+def key(report: Report) -> ET.Element:
     """How to read a drawing."""
-    samples = [
-        node("li", node("svg", sample, width=30, height=14, aria_hidden="true"), text)
-        for sample, text in legend()
-    ]
-    return node("ul", samples, class_="key")
+
+    def sample(drawn: ET.Element, width: int, text: str) -> ET.Element:
+        picture = node("svg", drawn, width=width, height=14, aria_hidden="true")
+        return node("li", picture, node("span", text), class_=text)
+
+    return node(
+        "ul",
+        [sample(drawn, 30, text) for drawn, text in legend()],
+        [sample(drawn, 14, text) for drawn, text in marks_legend(report)],
+        class_="key",
+    )
 
 
 def whole_run(report: Report) -> Child:
@@ -192,14 +191,14 @@ def whole_run(report: Report) -> Child:
         return None
     drawing = Drawing(report, 0, max(group["end"] for group in report["groups"]))
     spans = [
-        Span(group["begin"], group["end"], (group["title"], group["name"]), link=f"#{group['name']}")
-        for group in report["groups"]
+        Span(each["begin"], each["end"], (each["title"], each["name"]), link=f"#{each['name']}")
+        for each in report["groups"]
     ]
     drawing.add_all(spans, requests_height=72, latency=False)
     return node(
         "section",
         node("h2", f"The whole run: {report['seconds']:.0f} seconds"),
-        node("figure", drawn(drawing), None if reload_span(report) else key()),
+        node("figure", drawn(drawing), None if reload_span(report) else key(report)),
     )
 
 
