@@ -78,10 +78,16 @@ def test_a_timeline_shows_every_process_and_no_folder(
     recorder.main_is(server.pid)
     load = Load(recorder, tmp_path / "load", url=server.url, connections=4, max_rate=200)
     load.wait_ready()
+
+    def seen() -> set[int]:
+        return {process["pid"] for process in recorder.timeline()["processes"]}
+
     before = server.tree.descendants()
+    wait_until(lambda: seen() >= set(before), what="the recorder to see the first workers")
     recorder.mark("reload", "ctl reload")
     assert server.ctl("reload").returncode == 0
     after = server.tree.descendants()
+    wait_until(lambda: seen() >= set(after), what="the recorder to see the new workers")
     assert load.stop().failed == 0
     end = recorder.now()
     recorder.stop()
