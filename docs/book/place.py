@@ -49,7 +49,9 @@ def output_of(script: Path, *arguments: str) -> str:
     return printed
 
 
-def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str = "") -> None:
+def mount(
+    source: str, target: str, kind: str | None = None, flags: int = 0, data: str = ""
+) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     encoded = [word.encode() if word else None for word in (source, target, kind)]
     if libc.mount(*encoded, ctypes.c_ulong(flags), data.encode()) != 0:

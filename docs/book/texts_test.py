@@ -113,7 +113,8 @@ def test_links_and_anchors_of_a_page(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_misspelled_word_is_found_in_prose_and_nowhere_else() -> None:
-    text = "# Right\n\nA wrnog word, `wrnog`, SIGHUP, [wrnog's](wrnog.md).\n\n    wrnog\n\n```\nwrnog\n```\n"
+    text = "# Right\n\nA wrnog word, `wrnog`, SIGHUP, [wrnog's](wrnog.md).\n\n    wrnog\n\n"
+    text += "```\nwrnog\n```\n"
     assert misspelled(text) == [(3, "wrnog"), (3, "wrnog's")]
     assert misspelled("The pid of nginx's daemon") == []
 
@@ -121,7 +122,8 @@ def test_a_misspelled_word_is_found_in_prose_and_nowhere_else() -> None:
 def test_programs_are_found_in_build_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/many.bzl").write_text(
-        'def many(names):\n    [native.cc_binary(name = n, srcs = select({"x": []})) for n in names]\n'
+        "def many(names):\n"
+        '    [native.cc_binary(name = n, srcs = select({"x": []})) for n in names]\n'
     )
     (tmp_path / "a/BUILD").write_text(
         'load(":many.bzl", "many")\n'

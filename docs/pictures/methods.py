@@ -88,12 +88,13 @@ def steps(
 ) -> list[Moment]:
     """Types a command whose fork, setsid and exit each take a while, and looks in between.
 
-    strace(1), out of the way in a session of its own, delays the calls and changes nothing else. `wanted`: captions, in the order in which
-    they come true.
+    strace(1), out of the way in a session of its own, delays the calls and changes nothing else.
+    `wanted`: captions, in the order in which they come true.
     """
     delay = f"delay_enter={int(STEP_SECONDS * 1e6)}"
     calls = "clone,clone3,fork,vfork,setsid,fchdir,chdir,exit_group"
-    shell.send(f"strace -DDD -f -qq -o /dev/null -e trace={calls} -e inject={calls}:{delay} {command}")
+    strace = f"strace -DDD -f -qq -o /dev/null -e trace={calls} -e inject={calls}:{delay}"
+    shell.send(f"{strace} {command}")
     moments = []
     for caption, holds in wanted:
 

@@ -142,7 +142,8 @@ def tasks_replaced(run: Run) -> str:
     for process in report["timeline"]["processes"]:
         if process["parent"] == keeper:
             process["name"] = "task worker"
-    title = f"SIGUSR2 replaces the task workers: {outcome.failed} of {outcome.requests:,} tasks lost"
+    lost = f"{outcome.failed} of {outcome.requests:,} tasks lost"
+    title = f"SIGUSR2 replaces the task workers: {lost}"
     return drawn(report, begin, end, title=title)
 
 

@@ -16,7 +16,7 @@ from docs.book.links import links, outside, pages, rewritten
 
 LANGUAGES = {
     ".cc": "cpp", ".h": "cpp", ".py": "python", ".sh": "bash", ".bash": "bash", ".bzl": "python",
-    ".yml": "yaml", ".service": "ini", ".socket": "ini", ".css": "css", ".js": "js", "BUILD": "python",
+    ".yml": "yaml", ".service": "ini", ".socket": "ini", ".css": "css", "BUILD": "python",
 }
 DRAWN = {".svg", ".png"}
 
@@ -89,9 +89,11 @@ def navigation(root: Path, texts: list[Path]) -> list[dict[str, object]]:
     named = {text: str(text.relative_to(root)) for text in texts}
     front = root / "README.md"
     chapters = [t for t in texts if t.parent == root / "docs" and t.name[:2].isdigit()]
-    rest = [t for t in texts if t not in chapters and t != front]
+    contents = root / "docs/README.md"
+    rest = [t for t in texts if t not in [front, contents, *chapters]]
+    book = [{"Contents": named[contents]}] if contents in named else []
     return [
         {"What this is": named[front]},
-        {"The book": [{title(text): named[text]} for text in chapters]},
+        {"The book": book + [{title(text): named[text]} for text in chapters]},
         {"Reference": [{title(text): named[text]} for text in rest]},
     ]

@@ -44,7 +44,8 @@ def show(folder: Path, address: str, port: int) -> None:
     # A port that is taken is said before the work, not after it.
     with http.server.ThreadingHTTPServer((address, port), handler) as server:
         build(folder, site)
-        print(f"the book is at http://{address}:{server.server_port}/; Ctrl-C ends this", flush=True)
+        url = f"http://{address}:{server.server_port}/"
+        print(f"the book is at {url}; Ctrl-C ends this", flush=True)
         server.serve_forever()
 
 

@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [runfile(SERVE), "--build", folder], capture_output=True, text=True, check=False
     )
     # Every warning of mkdocs would be here, and ends it.
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and not done.stderr, done.stderr
     return folder
 
 
