@@ -15,7 +15,7 @@ CODE = re.compile(r"(`+).+?\1|\]\([^)]*\)|<!--.*?-->|</?\w[^>]*>|\w+://\S+", re.
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?: {4,}.*\n+)+")
 # Names are no words: handler.h, SIGUSR1, dlopen(3), max_wait, OnRequest, 0x1c.
 NAME = re.compile(
-    r"[\w-]+\.(?:cc|h|py|md|svg|toml|txt)\b|SIG[A-Z]+|\w+\(\d?\)"
+    r"[\w-]+\.(?:cc|conf|h|md|py|svg|toml|txt)\b|SIG[A-Z]+|\w+\(\d?\)"
     r"|\w*_\w+|\w*[a-z][A-Z]\w*|\S*\d\S*"
 )
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
