@@ -18,5 +18,6 @@ def test_every_transcript_is_what_a_run_prints() -> None:
     found = transcripts(CHAPTER.read_text(encoding="utf-8"))
     assert found, f"{CHAPTER.name} has no transcript"
     seen = play(CHAPTER)
-    different = [text for b, lines in zip(found, seen, strict=True) if (text := differences(b, lines))]
+    told = [differences(block, lines) for block, lines in zip(found, seen, strict=True)]
+    different = [text for text in told if text]
     assert not different, "\n\n".join([*different, f"bazel run //docs:update -- {CHAPTER.stem}"])

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from daemon_methods.tests.systemd import bring_loopback_up
+from integration_tests.harness.processes import ProcessTree
 
 MS_BIND, MS_REC = 4096, 16384
 UNSHARE = ["unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
@@ -31,7 +32,26 @@ def missing() -> str:
     return f"the namespaces cannot be made: {probe.stderr.strip()}" if probe.returncode else ""
 
 
-def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str = "") -> None:
+def output_of(script: Path, *arguments: str) -> str:
+    """What a script prints that calls run_as_init(), in a place made for it.
+
+    Nothing that it started is left after this. RuntimeError when it fails, with its complaint.
+    """
+    with ProcessTree(
+        [*UNSHARE, sys.executable, str(script), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LC_ALL": "C.UTF-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as tree:
+        printed, complaint = tree.stdout.read().decode(), tree.stderr.read().decode()
+        if tree.wait() != 0:
+            raise RuntimeError(f"it could not be played:\n{complaint}")
+    return printed
+
+
+def mount(
+    source: str, target: str, kind: str | None = None, flags: int = 0, data: str = ""
+) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     encoded = [word.encode() if word else None for word in (source, target, kind)]
     if libc.mount(*encoded, ctypes.c_ulong(flags), data.encode()) != 0:

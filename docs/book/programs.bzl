@@ -14,7 +14,7 @@ def _programs_impl(ctx):
         runfiles = runfiles.merge(files.default_runfiles)
         runfiles = runfiles.merge(ctx.runfiles([files.files_to_run.executable]))
     out = ctx.actions.declare_file(ctx.label.name + ".json")
-    ctx.actions.write(out, struct(**{"programs": table}).to_json())
+    ctx.actions.write(out, struct(exempt = ctx.attr.exempt, programs = table).to_json())
     return [DefaultInfo(
         files = depset([out]),
         runfiles = runfiles.merge(ctx.runfiles([out])),
@@ -23,19 +23,22 @@ def _programs_impl(ctx):
 _programs = rule(
     implementation = _programs_impl,
     attrs = {
+        "exempt": attr.string_dict(mandatory = True),
         "programs": attr.label_keyed_string_dict(mandatory = True),
     },
 )
 
-def programs(name, labels, arguments = {}):
+def programs(name, labels, exempt, arguments = {}):
     """Writes NAME.json.
 
     Args:
       name: of the target.
       labels: as a reader types them.
+      exempt: programs that no chapter is about, and why.
       arguments: what the target's own `args` put first, by label.
     """
     _programs(
         name = name,
+        exempt = exempt,
         programs = {label: label + " " + arguments.get(label, "") for label in labels},
     )

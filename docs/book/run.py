@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from docs.book import place
 from docs.book.chapter import Block, transcripts, with_content
 from docs.book.matching import Names, match, tidy
-from integration_tests.harness.processes import ProcessTree
 from integration_tests.harness.runfiles import runfile
 
 
 def play(chapter: Path, fresh: bool = False) -> list[list[list[str]]]:
     """What each step of each transcript prints. Nothing that it started is left after this."""
-    command = [*place.UNSHARE, sys.executable, str(runfile("docs/book/play.py")), str(chapter)]
-    with ProcessTree(
-        [*command, *(["--fresh"] if fresh else [])],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LC_ALL": "C.UTF-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as tree:
-        printed = tree.stdout.read()
-        complaint = tree.stderr.read().decode()
-        if tree.wait() != 0:
-            raise RuntimeError(f"{chapter.name} could not be played:\n{complaint}")
-    return json.loads(printed)
+    options = ["--fresh"] if fresh else []
+    return json.loads(place.output_of(runfile("docs/book/play.py"), str(chapter), *options))
 
 
 def differences(block: Block, seen: list[list[str]]) -> str:
