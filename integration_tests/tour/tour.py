@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemon_methods.tests.processes import adopted_descendants
+from integration_tests.tour.page import render
 from integration_tests.tour.screen import Screen, Stopped
 from integration_tests.tour.stage import Failed, Stage
 from integration_tests.tour.steps import Tour
@@ -21,7 +23,6 @@ from integration_tests.tour.steps import Tour
 VERSION = "0.1.0"
 STEP_SECONDS = 15.0
 QUICK_SECONDS = 1.0
-PAGE = "graceful-tour.html"
 
 CLEAN, NOT_CLEAN, COULD_NOT_RUN = 0, 1, 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,7 +79,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--timeline",
         metavar="FILE",
-        help=f"where the page goes (default: {PAGE} in a new folder in $TMPDIR or /tmp)",
+        help="where the page goes (default: a new file in $TMPDIR or /tmp)",
     )
     return parser.parse_args(words)
 
@@ -87,3 +88,117 @@ def raise_stopped(number: int, _: object) -> None:
     for each in SIGNALS:  # once is enough
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)
+
+
+def intro(screen: Screen, folder: Path, each: float) -> None:
+    screen.say("Graceful Daemons: the tour", "title", margin="")
+    screen.say()
+    minutes = f"{8 * each / 60:.0f} minutes" if each > 10 else f"{8 * each:.0f} seconds"
+    screen.say(
+        "A server is put under load, gets new code, has its workers killed, gets broken code, and "
+        "stops. Not one request shall be lost, not one connection closed. Everything is real, and "
+        f"takes about {minutes}. Enter: the next step. Ctrl-C: the end.",
+        margin="",
+    )
+    screen.say()
+    screen.say(
+        f"While it runs you can type each command yourself, in another terminal: cd {folder}",
+        margin="",
+    )
+
+
+def account_of(tour: Tour) -> str:
+    figures = tour.figures
+    return (
+        f"{figures.account['requests']:,} requests, {figures.lost:,} lost, "
+        f"{figures.closed:,} connections closed"
+    )
+
+
+def sum_up(tour: Tour, screen: Screen) -> bool:
+    """The account. Is it clean?"""
+    figures = tour.figures
+    clean = not (figures.lost or figures.closed or tour.broken)
+    screen.title("The account")
+    screen.say(account_of(tour), "good" if clean else "bad")
+    by_version = figures.answers.by_version
+    pause = figures.account["longest_pause_us"] / 1000
+    screen.say(
+        f"Version 1 answered {by_version['1']:,} of them, version 2 {by_version['2']:,}. "
+        f"{tour.deaths} workers were killed. The longest time without any answer was "
+        f"{pause:.0f} ms."
+    )
+    for what in [*tour.broken, *figures.account["descriptions"]]:
+        screen.say(what, "bad")
+    return clean
+
+
+def give(screen: Screen, folder: Path, each: float, page: Path | None) -> int:
+    """All of it: the exit status."""
+    intro(screen, folder, each)
+    with contextlib.closing(Stage(folder)) as stage:
+        tour = Tour(stage, screen, each)
+        tour.go()
+        clean = sum_up(tour, screen)
+        path = write_page(render(stage.recorder, stage.strokes(), tour.told, account_of(tour)), page)
+    screen.say(f"The timeline: {path}")
+    return CLEAN if clean else NOT_CLEAN
+
+
+def page_path(file: str | None) -> Path | None:
+    """Where the user wants it; asked before the tour, not after it."""
+    if file is None:
+        return None
+    # `bazel run` starts it elsewhere; what the user names is where the user is.
+    path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), file).resolve()
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise Failed(f"cannot write --timeline {path}: it needs a file in a folder that is there")
+    return path
+
+
+def write_page(text: str, path: Path | None) -> Path:
+    if path is None:
+        descriptor, made = tempfile.mkstemp(prefix="graceful-tour-", suffix=".html")
+        os.close(descriptor)
+        path = Path(made)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that goes with the block, and whoever runs in it."""
+    folder = Path(tempfile.mkdtemp(prefix="graceful-tour-"))
+    try:
+        with adopted_descendants():
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(words: list[str]) -> int:
+    """The program."""
+    arguments = parse(words)
+    screen = Screen()
+    for number in SIGNALS:
+        signal.signal(number, raise_stopped)
+    try:
+        page = page_path(arguments.timeline)
+        with scratch() as folder, screen.quiet_keys():
+            return give(screen, folder, arguments.seconds, page)
+    except Stopped as stopped:
+        if stopped.number != signal.SIGPIPE:
+            complain("stopped; all that it started has gone, and its files")
+        return 128 + stopped.number
+    except (Failed, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        complain(str(error))
+        return COULD_NOT_RUN
+
+
+def complain(text: str) -> None:
+    with contextlib.suppress(OSError):  # there may be nobody any more
+        os.write(sys.stderr.fileno(), f"tour: {text}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
