@@ -8,13 +8,14 @@ import os
 import re
 import shutil
 import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from integration_tests.check.recorder import Recorder, Stroke
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.server import Server
+from integration_tests.harness.waiting import wait_until
 from integration_tests.harness.witness import Account, Witness, flags
 
 PROGRAMS = {
@@ -94,6 +95,21 @@ class Stage:
         )
         return done.returncode, done.stdout
 
+    def run_behind(self, request: str) -> Callable[[], str]:
+        """Runs a command that asks the server something, as with &; what it said at its end.
+
+        Returns when the request is in a worker's hands.
+        """
+        before = self._requests()
+        asking = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {request}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        wait_until(lambda: self._requests() > before, COMMAND_SECONDS, f"the request of {request}")
+        return lambda: asking.communicate(timeout=COMMAND_SECONDS)[0].decode(errors="replace")
+
+    def _requests(self) -> int:
+        return sum(slot["requests"] for slot in self.slots())
+
     def ctl(self, words: str) -> str:
         return f"./ctl --port {self.port} {words}"
 
@@ -110,6 +126,11 @@ class Stage:
             self.server.wait_for_line(pattern, count=skip + count)
         found = [LOG_LINE.fullmatch(line) for line in self.server.lines(pattern)[skip:]]
         return [f"{each['time']} {each['role']}: {each['text']}" for each in found if each]
+
+    def note_deaths(self) -> None:
+        """For the timeline: /proc doesn't say how a process ended, the log does."""
+        for line in self.log("killed by SIGKILL"):
+            self.recorder.note_end(int(re.search(r"worker (\d+)", line)[1]), "killed by SIGKILL")
 
     # The load.
 

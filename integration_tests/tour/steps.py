@@ -6,13 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from integration_tests.harness.server import READY
 from integration_tests.tour.figures import Figures
 from integration_tests.tour.screen import Screen
-from integration_tests.tour.stage import Failed, Stage, server_command, witness_command
+from integration_tests.tour.stage import Stage, server_command, witness_command
 
 TICK_SECONDS = 0.2
 SLOW_SECONDS = 1.5  # of the request that a stop waits for
@@ -21,6 +20,7 @@ HOLDS = "docs/08-master-keeper-worker.md"
 SIGNALS = "docs/07-signals.md"
 REPLACING = "docs/09-replacing-workers.md"
 KILL = "docs/10-kill-9.md"
+KILLED = "killed by SIGKILL"
 JUDGING = "docs/13-judging.md"
 
 
@@ -46,7 +46,6 @@ class Tour:
     told: list[Told] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)  # promises that were not kept
     versions: list[str] = field(default_factory=lambda: ["1"])
-    deaths: int = 0
     url: str = ""
 
     def go(self) -> None:
@@ -80,7 +79,7 @@ class Tour:
             self.broken.append(otherwise)
             self.screen.say(otherwise, "bad")
 
-    def watch(self, each_tick: Callable[[], None] = lambda: None) -> None:
+    def watch(self, each_tick: Callable[[], object] = lambda: None) -> None:
         """The figures, for the time of a step."""
         self.screen.say()
         until = time.monotonic() + self.seconds
@@ -92,6 +91,10 @@ class Tour:
             if left <= 0 or self.screen.wait(min(TICK_SECONDS, left)):
                 break
         self.screen.settle()
+
+    def killed(self) -> int:
+        """How many workers, as the server says."""
+        return len(self.stage.log(KILLED))
 
     def lines(self) -> list[str]:
         """The figures as they are now."""
@@ -114,16 +117,18 @@ class Tour:
             old = figures.from_old_code("1")
             count = style("bad" if old else "good", f"{old:>9,}")
             lines.append(f"old code   {count}   of {since.total():,} answers since the reload")
-        pids = ", ".join(
-            f"{pid} {count / answers:.0%}" for pid, count in figures.lately.by_pid.most_common(4)
-        )
-        return lines + [f"workers               {pids}"]
+        if killed := self.killed():
+            lines.append(f"killed     {killed:>9}   worker{'s' if killed > 1 else ''}")
+        pids = figures.lately.by_pid.most_common()
+        told = [f"{pid} {count / answers:.0%}" for pid, count in pids[:2]]
+        others = [f"{len(pids) - 2} more"] if len(pids) > 2 else []
+        return lines + [f"workers               {', '.join(told + others)}"]
 
 
 def start(tour: Tour) -> None:
     lesson = (
-        "The worker runs the code, its keeper holds the connections. That is all the secret: "
-        "who holds nothing can be replaced at any time."
+        "The worker runs the code, its keeper holds the connections. Who holds nothing can be "
+        "replaced at any time."
     )
     with tour.step("A server starts", lesson, HOLDS):
         settings = {"port": 0, "worker_num": 2, "handler": "handler.so"}
@@ -145,8 +150,8 @@ def start(tour: Tour) -> None:
 
 def load(tour: Tour) -> None:
     lesson = (
-        "Connections are open, and will stay open to the end of the tour: 64 are busy, 100 rest "
-        "and must be there when they are needed. Each request is accounted for."
+        "64 connections are busy, 100 rest, and at the end they shall be the same ones. Each "
+        "request is accounted for."
     )
     settings: dict[str, Any] = {
         "url": tour.url, "connections": 64, "idle": 100, "max_rate": 2000, "tally": True,
@@ -159,20 +164,19 @@ def load(tour: Tour) -> None:
 
 def deploy(tour: Tour) -> None:
     lesson = (
-        "The file is another one, at once and as a whole, and nothing has happened: workers run "
-        "what they have loaded. When new code comes is decided by you, not by a file's date."
+        "The file was replaced as a whole, by a rename, and nothing has happened yet: workers run "
+        "what they have loaded."
     )
     with tour.step("New code is deployed", lesson, REPLACING):
         tour.versions.append("2")
-        tour.type("cp version2.so handler.so.new && mv handler.so.new handler.so")
+        tour.type("cp version2.so new && mv new handler.so")
         tour.watch()
 
 
 def reload(tour: Tour) -> None:
     lesson = (
-        "All code was replaced under load. The old workers finished what they had in their hands, "
-        "and from the moment that ctl returned not one answer came from the old code. Servers that "
-        "close their idle connections at a reload lose requests here."
+        "All code was replaced under load, and once ctl had returned, not one answer came from the "
+        "old code. Most servers close idle connections now, and lose what crosses with the close."
     )
     with tour.step("The workers are replaced", lesson, REPLACING):
         status = tour.type(tour.stage.ctl("reload"), "reload")
@@ -187,13 +191,12 @@ def reload(tour: Tour) -> None:
 
 def kill(tour: Tour) -> None:
     lesson = (
-        "kill -9 can't be caught: the worker was gone between two instructions. Its connections "
-        "were its keeper's, its requests in memory that they share, and its successor went on "
-        "with them."
+        "Nobody can catch kill -9 or prepare for it. But the connections were the keeper's, and "
+        "the requests were in memory that both share: the next worker went on with them."
     )
     with tour.step("A worker is killed", lesson, KILL):
         worker = tour.stage.slots()[0]["worker"]
-        events = r"keeper 0 .*(killed by|serves)"
+        events = rf"keeper 0 .*({KILLED}|serves)"
         before = len(tour.stage.log(events))
         tour.type(f"kill -9 {worker}", "kill", worker)
         tour.screen.output("\n".join(tour.stage.log(events, skip=before, count=2)))
@@ -202,13 +205,11 @@ def kill(tour: Tour) -> None:
 
 def break_it(tour: Tour) -> None:
     lesson = (
-        "A copy that stopped half way, as on a full disk: the first new worker crashed while "
-        "loading it, so the reload ended there. ctl says why, with exit status 1. Nothing else has "
-        "changed: version 2 serves on."
+        "The first new worker crashed on half a file, and there the reload ended. ctl says why; the "
+        "old workers serve on."
     )
     with tour.step("Broken code is deployed", lesson, REPLACING):
-        command = "head -c 10000 version2.so > handler.so.new && mv handler.so.new handler.so"
-        tour.type(command, "break")
+        tour.type("head -c 10000 version2.so > new && mv new handler.so", "break")
         status = tour.type(tour.stage.ctl("reload"), "reload")
         tour.expect(status == 1, f"The reload should have failed; its exit status is {status}.")
         tour.watch()
@@ -216,23 +217,20 @@ def break_it(tour: Tour) -> None:
 
 def storm(tour: Tour) -> None:
     lesson = (
-        "The file on the disk is broken still, and each new worker runs version 2: the server "
-        "keeps the last code that worked."
+        "The file on the disk is still broken, and yet every new worker runs version 2: a keeper "
+        "starts the last code that worked."
     )
     with tour.step("All workers are killed, five times a second", lesson, KILL):
-        slots = tour.stage.slots()
-        keepers = ",".join(str(slot["keeper"]) for slot in slots)
+        keepers = ",".join(str(slot["keeper"]) for slot in tour.stage.slots())
         command = f"pkill -9 -P {keepers}"
         tour.screen.command(f"while sleep {TICK_SECONDS}; do {command}; done")
-        tour.watch(lambda: tour.stage.run(command, "kill") and None)
-        tour.deaths = sum(slot["deaths"] for slot in tour.stage.slots())
-        tour.screen.say(f"workers killed so far: {tour.deaths}")
+        tour.watch(lambda: tour.stage.run(command, "kill"))
 
 
 def stop(tour: Tour) -> None:
     lesson = (
-        "The slow request had begun, so it was answered before the server went, with exit status "
-        "0. A stop loses nothing either."
+        "The request had begun, so it was answered first. Then the server ended, with exit status 0 "
+        "and no process left."
     )
     with tour.step("The server stops", lesson, SIGNALS):
         tour.screen.say("The load ends: each resting connection is used once more.")
@@ -242,12 +240,13 @@ def stop(tour: Tour) -> None:
         tour.screen.settle()
         tour.screen.say()
         milliseconds = round(1000 * min(SLOW_SECONDS, tour.seconds))
-        url = f"{tour.stage.server.url}/sleep?ms={milliseconds}"
-        command = f"curl -s '{url}' & sleep .2; {tour.stage.ctl('stop')}; wait"
-        tour.screen.command(command)
-        status, said = tour.stage.run(command, "stop")
-        tour.screen.output(said)
-        tour.expect("slept" in said, "The request that was under way was not answered.")
+        slow = f"curl -s '{tour.stage.server.url}/sleep?ms={milliseconds}'"
+        tour.screen.command(f"{slow} &")
+        answer = tour.stage.run_behind(slow)
+        tour.type(tour.stage.ctl("stop"), "stop")
+        said = answer()
+        tour.screen.output(f"{said.strip()}   (curl)")
+        tour.expect(said == "slept\n", "The request that was under way was not answered.")
         ended = tour.stage.server.wait(10)
         tour.expect(ended == 0, f"The server ended with status {ended}.")
         tour.stage.server.tree.wait_gone()

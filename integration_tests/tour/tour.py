@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the rest is loaded: an end, not a traceback
+
 import argparse
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +21,7 @@ from daemon_methods.tests.processes import adopted_descendants
 from integration_tests.tour.page import render
 from integration_tests.tour.screen import Screen, Stopped
 from integration_tests.tour.stage import Failed, Stage
-from integration_tests.tour.steps import Tour
+from integration_tests.tour.steps import STEPS, Tour
 
 VERSION = "0.1.0"
 STEP_SECONDS = 15.0
@@ -93,18 +96,19 @@ def raise_stopped(number: int, _: object) -> None:
 def intro(screen: Screen, folder: Path, each: float) -> None:
     screen.say("Graceful Daemons: the tour", "title", margin="")
     screen.say()
-    minutes = f"{8 * each / 60:.0f} minutes" if each > 10 else f"{8 * each:.0f} seconds"
+    total = len(STEPS) * each
+    time = f"{total / 60:.0f} minutes" if total >= 90 else f"{total:.0f} seconds"
     screen.say(
         "A server is put under load, gets new code, has its workers killed, gets broken code, and "
         "stops. Not one request shall be lost, not one connection closed. Everything is real, and "
-        f"takes about {minutes}. Enter: the next step. Ctrl-C: the end.",
+        f"takes about {time}. Enter: the next step. Ctrl-C: the end.",
         margin="",
     )
     screen.say()
     screen.say(
-        f"While it runs you can type each command yourself, in another terminal: cd {folder}",
-        margin="",
+        "While it runs, you can type every command yourself, in another terminal:", margin=""
     )
+    screen.command(f"cd {folder}")
 
 
 def account_of(tour: Tour) -> str:
@@ -125,7 +129,7 @@ def sum_up(tour: Tour, screen: Screen) -> bool:
     pause = figures.account["longest_pause_us"] / 1000
     screen.say(
         f"Version 1 answered {by_version['1']:,} of them, version 2 {by_version['2']:,}. "
-        f"{tour.deaths} workers were killed. The longest time without any answer was "
+        f"{tour.killed()} workers were killed. The longest time without any answer was "
         f"{pause:.0f} ms."
     )
     for what in [*tour.broken, *figures.account["descriptions"]]:
@@ -140,6 +144,7 @@ def give(screen: Screen, folder: Path, each: float, page: Path | None) -> int:
         tour = Tour(stage, screen, each)
         tour.go()
         clean = sum_up(tour, screen)
+        stage.note_deaths()
         path = write_page(render(stage.recorder, stage.strokes(), tour.told, account_of(tour)), page)
     screen.say(f"The timeline: {path}")
     return CLEAN if clean else NOT_CLEAN
