@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
+STDIN, STDOUT = 0, 1
 MARGIN = "   "
 WIDTH = 80  # of prose, on a wider terminal too
 STYLES = {
@@ -39,17 +40,16 @@ class Screen:
     """One thing below the other; only the last, the live lines, may change until settle()."""
 
     def __init__(self) -> None:
-        self._out = sys.stdout.fileno()
-        self.terminal = os.isatty(self._out) and os.environ.get("TERM", "dumb") != "dumb"
+        self.terminal = os.isatty(STDOUT) and os.environ.get("TERM", "dumb") != "dumb"
         self._colors = self.terminal and not os.environ.get("NO_COLOR")
-        self._unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+        self._encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self._live: list[str] = []
 
     # Words.
 
     def width(self) -> int:
         """Of a line; one less than the terminal's, which may go to the next after its last one."""
-        columns = os.get_terminal_size(self._out).columns if self.terminal else 0
+        columns = os.get_terminal_size(STDOUT).columns if self.terminal else 0
         return min(columns - 1 if columns > 0 else WIDTH, WIDTH)
 
     def style(self, name: str, text: str) -> str:
@@ -86,7 +86,7 @@ class Screen:
     def bar(self, share: float) -> str:
         room = max(10, min(40, self.width() - 30))
         full = round(share * room)
-        filled, empty = "█░" if self._unicode else "#."
+        filled, empty = "█░" if self._encoding.lower().startswith("utf") else "#."
         return filled * full + empty * (room - full)
 
     # Live lines.
@@ -113,7 +113,7 @@ class Screen:
     def quiet_keys(self) -> Iterator[None]:
         """What is typed meanwhile is not shown: it would push the live lines about."""
         try:
-            before = termios.tcgetattr(sys.stdin) if self._keys() else None
+            before = termios.tcgetattr(STDIN) if self._keys() else None
         except termios.error:
             before = None
         if before is None:
@@ -121,18 +121,17 @@ class Screen:
             return
         silent = list(before)
         silent[3] &= ~termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, silent)
+        termios.tcsetattr(STDIN, termios.TCSANOW, silent)
         try:
             yield
         finally:
             with contextlib.suppress(termios.error):  # the terminal may have gone
-                termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+                termios.tcsetattr(STDIN, termios.TCSAFLUSH, before)
 
     def _keys(self) -> bool:
         """Is there somebody who can type, and is it to us?"""
-        stdin = sys.stdin.fileno()
         try:
-            return self.terminal and os.tcgetpgrp(stdin) == os.getpgrp()
+            return self.terminal and os.tcgetpgrp(STDIN) == os.getpgrp()
         except OSError:  # no terminal, or not ours
             return False
 
@@ -141,18 +140,19 @@ class Screen:
         if not self._keys():
             time.sleep(seconds)
             return False
-        if not select.select([sys.stdin], [], [], seconds)[0]:
+        if not select.select([STDIN], [], [], seconds)[0]:
             return False
-        if not os.read(sys.stdin.fileno(), 4096):
-            raise Stopped(signal.SIGHUP)
-        return True
+        with contextlib.suppress(OSError):  # it has gone
+            if os.read(STDIN, 4096):
+                return True
+        raise Stopped(signal.SIGHUP)
 
     def _write(self, text: str) -> None:
         # Not print(): what it could not write, it would try again at the end.
-        data = text.encode(sys.stdout.encoding or "utf-8", "replace")
+        data = text.encode(self._encoding, "replace")
         try:
             while data:
-                data = data[os.write(self._out, data) :]
+                data = data[os.write(STDOUT, data) :]
         except BrokenPipeError:
             raise Stopped(signal.SIGPIPE) from None
         except OSError:

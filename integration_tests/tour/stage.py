@@ -30,6 +30,7 @@ HANDLERS = {
 LOG_LINE = re.compile(
     r"\S+T(?P<time>[\d:.]+)\S* +\w+ +(?P<role>\w+(?: \d+)?) +\d+  (?P<text>.*)"
 )
+KILLED = r"worker (\d+) was killed by SIGKILL"
 COMMAND_SECONDS = 60
 
 
@@ -50,6 +51,7 @@ class Stage:
             shutil.copyfile(runfile(path), folder / name)
         shutil.copyfile(folder / "version1.so", folder / "handler.so")
         os.chdir(folder)
+        os.environ.pop("BUILD_WORKING_DIRECTORY", None)  # where `bazel run` was typed
         self.server: Server | None = None
         self.witness: Witness | None = None
         self.port = 0
@@ -129,8 +131,8 @@ class Stage:
 
     def note_deaths(self) -> None:
         """For the timeline: /proc doesn't say how a process ended, the log does."""
-        for line in self.log("killed by SIGKILL"):
-            self.recorder.note_end(int(re.search(r"worker (\d+)", line)[1]), "killed by SIGKILL")
+        for line in self.log(KILLED):
+            self.recorder.note_end(int(re.search(KILLED, line)[1]), "killed by SIGKILL")
 
     # The load.
 

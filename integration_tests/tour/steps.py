@@ -11,7 +11,7 @@ from typing import Any
 from integration_tests.harness.server import READY
 from integration_tests.tour.figures import Figures
 from integration_tests.tour.screen import Screen
-from integration_tests.tour.stage import Stage, server_command, witness_command
+from integration_tests.tour.stage import KILLED, Stage, server_command, witness_command
 
 TICK_SECONDS = 0.2
 SLOW_SECONDS = 1.5  # of the request that a stop waits for
@@ -20,7 +20,6 @@ HOLDS = "docs/08-master-keeper-worker.md"
 SIGNALS = "docs/07-signals.md"
 REPLACING = "docs/09-replacing-workers.md"
 KILL = "docs/10-kill-9.md"
-KILLED = "killed by SIGKILL"
 JUDGING = "docs/13-judging.md"
 
 
@@ -196,7 +195,7 @@ def kill(tour: Tour) -> None:
     )
     with tour.step("A worker is killed", lesson, KILL):
         worker = tour.stage.slots()[0]["worker"]
-        events = rf"keeper 0 .*({KILLED}|serves)"
+        events = r"keeper 0 .*worker \d+ (was killed by SIGKILL|serves)"
         before = len(tour.stage.log(events))
         tour.type(f"kill -9 {worker}", "kill", worker)
         tour.screen.output("\n".join(tour.stage.log(events, skip=before, count=2)))

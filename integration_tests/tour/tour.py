@@ -25,7 +25,7 @@ from integration_tests.tour.steps import STEPS, Tour
 
 VERSION = "0.1.0"
 STEP_SECONDS = 15.0
-QUICK_SECONDS = 1.0
+QUICK_SECONDS = 0.5
 
 CLEAN, NOT_CLEAN, COULD_NOT_RUN = 0, 1, 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -140,11 +140,14 @@ def assert_page(path: Path, said: str) -> None:
 
 def test_on_a_terminal(terminal: Terminal, environment: dict[str, str]) -> None:
     """Figures change in place, no line is too long, and the terminal is as it was."""
-    before = terminal.run("stty -a")
-    shown = terminal.run("tour --quick")
-    assert terminal.status() == 0
-    assert terminal.run("stty -a") == before
-    lines = rendered(shown)
+    terminal.send("stty echo; tour --quick; echo status=$?; stty -a; stty -echo")
+    assert terminal.shows("3/8  ")
+    terminal.press("typed")
+    terminal.wait_for_prompt()
+    shown, status, modes = re.split(r"status=(\d+)", terminal.seen)
+    assert status == "0"
+    assert " echo " in modes and "typed" not in terminal.seen
+    lines = rendered(shown[shown.index("Graceful") :])
     said = "\n".join(lines)
     assert_told(said)
     assert max(len(line) for line in lines) < COLUMNS
@@ -160,7 +163,8 @@ def test_on_a_terminal(terminal: Terminal, environment: dict[str, str]) -> None:
 def test_without_a_terminal(piped, environment: dict[str, str], socket_folder: Path) -> None:
     """Plain lines, the same ones."""
     page = socket_folder / "page.html"
-    tour = piped(*BRIEF, "--timeline", str(page))
+    environment["BUILD_WORKING_DIRECTORY"] = str(socket_folder)  # as with `bazel run`
+    tour = piped(*BRIEF, "--timeline", page.name)
     assert tour.end() == 0, tour.said()
     said = tour.said()
     assert "\033" not in said and "\r" not in said
@@ -179,6 +183,7 @@ def test_what_is_lost_is_said(piped) -> None:
     assert tour.end() == 1
     _, _, closed = account(tour.said())
     assert closed > 0
+    assert "The timeline: " in tour.said().splitlines()[-1]
 
 
 def test_ctrl_c_leaves_nothing(terminal: Terminal, environment: dict[str, str]) -> None:
