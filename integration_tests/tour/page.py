@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from integration_tests.check.page import document, drawn, key
 from integration_tests.check.recorder import Recorder, Stroke
 from integration_tests.tour.steps import Told
 
+PARTS, REQUESTS_OF_A_PART = 100, 10  # of the drawing that has everything
 BEFORE_SECONDS, AFTER_SECONDS = 0.15, 0.85  # around what was done in a step
 
 
@@ -56,7 +58,10 @@ def add_strokes(recorder: Recorder, strokes: list[Stroke], bounds: list[float]) 
 
 
 def whole(report: Report, steps: list[Told]) -> ET.Element:
-    drawing = Drawing(report, 0, steps[-1].end)
+    timeline = report["timeline"]
+    requests = evenly(timeline["requests"], steps[-1].end)
+    shown = {**report, "timeline": {**timeline, "requests": requests}}
+    drawing = Drawing(shown, 0, steps[-1].end)
     spans = [
         Span(step.begin, step.end, (step.title, str(number)), link=f"#step{number}")
         for number, step in enumerate(steps, 1)
@@ -67,6 +72,18 @@ def whole(report: Report, steps: list[Told]) -> ET.Element:
         node("h2", f"All of it: {steps[-1].end:.0f} seconds"),
         node("figure", drawn(drawing), key(report)),
     )
+
+
+def evenly(requests: list[dict[str, Any]], end: float) -> list[dict[str, Any]]:
+    """Without most of those that are there for what is seen from close by."""
+    seen: Counter[int] = Counter()
+    found = []
+    for request in requests:
+        part = int(request["begin"] / end * PARTS)
+        seen[part] += request["outcome"] == "answered"
+        if request["outcome"] != "answered" or seen[part] <= REQUESTS_OF_A_PART:
+            found.append(request)
+    return found
 
 
 def sections(
