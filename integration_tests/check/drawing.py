@@ -14,45 +14,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration_tests.check.checks import BROKEN, HELD, NOT_APPLICABLE
 from integration_tests.check.lanes import Process, end_of, generation, lanes, reload_spans
 from integration_tests.check.markup import Child, node
+from integration_tests.check.room import LETTER, Room
+from integration_tests.check.signs import MARKS, OTHER_MARK, VERDICTS, legend
 
 Report = dict[str, Any]
 
 # On a phone, on a tablet, on a desk: the least room of each, and the class of what is shown there.
 PAGE_WIDTHS = {"s": 340, "m": 700, "l": 1120}
-GLYPH = 14
-LETTER = 6.6  # of a label, with some reserve: fonts differ
 LANE_HEIGHTS = {"main": 15, "worker": 15, "other": 6}
 LANE_GAP = 3
 UNITS = 10_000  # of the x axis where it can't be in percent: in paths
 
-# Around (0, 0), at most 12 wide. Filled ones are closed.
-MARKS = {
-    "reload": "M4.2-2.4A5 5 0 1 0 4.9 1.2M4.9-5.6V-2H1.3",
-    "start": "M-3-4.6L4.6 0L-3 4.6Z",
-    "stop": "M-3.8-3.8H3.8V3.8H-3.8Z",
-    "kill": "M-4-4L4 4M4-4L-4 4",
-    "break": "M1.5-6L-2.5 .8H2.5L-1.5 6",
-    "mend": "M-5 0H5M0-5V5",
-    "rotate": "M-5-2H4.5L1.5-5M5 2H-4.5L-1.5 5",
-}
-VERDICTS = {HELD: "M-4.2 .4L-1.2 3.4L4.4-3.4", BROKEN: MARKS["kill"], NOT_APPLICABLE: "M-3.6 0H3.6"}
-
 
 def picture(
-    report: Report, begin: float, end: float, *, width: int = 900, title: str = ""
+    report: Report,
+    begin: float,
+    end: float,
+    *,
+    width: int = 900,
+    title: str = "",
+    spans: Iterable[Span] = (),
 ) -> str:
     """A file of its own: this excerpt as SVG, for an <img> on light and on dark pages.
 
     `begin` and `end` are seconds of the run, as all times in the report: span() and reload_span()
-    give such a pair.
+    give such a pair. `spans` are named above it.
     """
     margin = 20
     inner = width - 2 * margin
     drawing = Drawing(report, begin, end, {"only": inner}, zero=begin)
-    drawing.add_all()
+    drawing.add_all(spans)
     drawing.add_legend()
     top = 44 if title else 16
     height = top + drawing.height + 12
@@ -136,7 +129,7 @@ class Drawing:
         self.height = 0.0
         self._report = report
         self._timeline = report["timeline"]
-        self._widths = PAGE_WIDTHS if widths is None else widths
+        self._room = Room(PAGE_WIDTHS if widths is None else widths)
         self._zero = zero
         self._parts: list[ET.Element] = []
         self._marks = [m for m in self._timeline["marks"] if begin <= m["at"] <= self.end]
@@ -191,14 +184,11 @@ class Drawing:
                 node("line", class_="span", **self._upright(begin, y - 9, y + 8)),
             ]
             indent = 20 if each.verdict else 5
-            for name, where in self._longest(each.names, room, indent):
-                label = self._text(name, self._x(begin), y, f"name {where}", dx=indent)
-                parts += [
-                    label,
-                    self._glyph(VERDICTS[each.verdict], begin, y - 4, f"verdict {where}", 11)
-                    if each.verdict
-                    else None,
-                ]
+            for name, where in self._room.longest(each.names, room, indent):
+                parts.append(self._text(name, self._x(begin), y, f"name {where}", dx=indent))
+                if each.verdict:
+                    sign = VERDICTS[each.verdict]
+                    parts.append(self._glyph(sign, begin, y - 4, f"verdict {where}", 11))
             group = node("a", parts, href=each.link) if each.link else node("g", parts)
             group.append(node("title", each.names[0]))
             group.set("class", each.verdict.replace(" ", "-"))
@@ -211,8 +201,9 @@ class Drawing:
             return
         y = self.height + 11
         nexts = [*(mark["at"] for mark in self._marks[1:]), self.end]
-        for mark, after, places in zip(self._marks, nexts, self._mark_places()):
-            for shift, where in places:
+        places = [(self._share(self.begin, mark["at"]), mark["kind"]) for mark in self._marks]
+        for mark, after, shifts in zip(self._marks, nexts, self._room.side_by_side(places)):
+            for shift, where in shifts:
                 self._parts.append(self._mark(mark, after, y, shift, where))
         self.height += 24
 
@@ -223,10 +214,10 @@ class Drawing:
         return node(
             "g",
             node("title", f"{self._seconds(at)}, {kind}: {mark['what']}"),
-            self._glyph(MARKS.get(kind, MARKS["start"]), at, y, dx=shift),
+            self._glyph(MARKS.get(kind, OTHER_MARK), at, y, dx=shift),
             [
                 self._text(word, self._x(at), y + 4, f"word {fits}", dx=f"{shift + 11:g}")
-                for word, fits in self._longest([kind], self._share(at, after), shift + 18)
+                for word, fits in self._room.longest([kind], self._share(at, after), shift + 18)
             ],
             class_=f"mark {kind} {where}".strip(),
         )
@@ -280,8 +271,10 @@ class Drawing:
         if process["born"] >= self.begin:
             parts.append(node("rect", class_="edge", x=self._x(begin), y=y, width=2, height=height))
         if role != "other":
-            names = [f"{role} {process['pid']}", str(process["pid"])]
-            for name, where in self._longest(names, self._share(begin, end), 11):
+            # A report may call a process by a name of its own.
+            called = process.get("name", role)
+            names = [f"{called} {process['pid']}", str(process["pid"])]
+            for name, where in self._room.longest(names, self._share(begin, end), 11):
                 parts.append(self._text(name, self._x(begin), y + 11.5, f"pid {where}", dx=8))
         return node("g", parts, class_=f"process {kind}", data_pid=process["pid"])
 
@@ -327,8 +320,7 @@ class Drawing:
             for at, count in self._bins("answered")
         )
         drawn = len(self._requests) - len(self._failed())
-        some = max(answered, drawn)
-        return f": all that failed, {drawn:,} of some {some:,.0f} that were answered"
+        return f": {drawn:,} of some {max(answered, drawn):,.0f} answered, and all that failed"
 
     def add_rate(self, name: str, title: str, factor: float, unit: str) -> None:
         """A figure for each bin of time, as an area."""
@@ -426,44 +418,6 @@ class Drawing:
             (count for begin, end, count in counts if begin <= request["begin"] <= end), most
         )
 
-    # What there is room for.
-
-    def _classes(self, names: set[str]) -> str:
-        """Of what is shown at these widths only; none when that is all of them."""
-        return "" if len(names) == len(self._widths) else " ".join(sorted(names))
-
-    def _longest(
-        self, texts: Sequence[str], room: float, indent: float
-    ) -> Iterable[tuple[str, str]]:
-        """Of these, longest first, the one that each width has room for."""
-        taken: set[str] = set()
-        for text in texts:
-            need = indent + LETTER * len(text)
-            fitting = {name for name, width in self._widths.items() if need <= room * width}
-            new = fitting - taken
-            taken |= fitting
-            if new:
-                yield text, self._classes(new)
-
-    def _mark_places(self) -> list[list[tuple[float, str]]]:
-        """For each mark how far it is moved to the right, in pixels, and at which widths so far.
-
-        One that has no room left of the last one is moved; one of the same kind, or that would be
-        moved far, is left out there: its line is seen.
-        """
-        shifts: list[dict[float, set[str]]] = [{} for _ in self._marks]
-        for name, width in self._widths.items():
-            last, kind = -math.inf, ""
-            for mark, found in zip(self._marks, shifts):
-                at = self._share(self.begin, mark["at"]) * width
-                shift = math.ceil(max(0, last + GLYPH - at))
-                if shift == 0 or mark["kind"] != kind and shift <= 2 * GLYPH:
-                    found.setdefault(shift, set()).add(name)
-                    last, kind = at + shift, mark["kind"]
-        return [
-            [(shift, self._classes(names)) for shift, names in found.items()] for found in shifts
-        ]
-
     # Pieces.
 
     def _heading(
@@ -471,7 +425,7 @@ class Drawing:
     ) -> None:
         """The name of the band below, as long as there is room, and a figure at its other end."""
         y = self.height + 12
-        for name, where in self._longest(names, 0.8, 0):
+        for name, where in self._room.longest(names, 0.8):
             self._parts.append(self._text(name, "0", y, f"band {where}"))
         if right:
             told = self._text(
@@ -516,45 +470,6 @@ class Drawing:
             viewBox=f"0 0 {UNITS} {height:g}",
             preserveAspectRatio="none",
         )
-
-
-def marks_legend(report: Report) -> list[tuple[ET.Element, str]]:
-    """The signs of what was done in this run, and what they mean."""
-    kinds = {mark["kind"] for mark in report["timeline"]["marks"]}
-    return [
-        (node("g", node("path", d=path), class_="glyph", transform="translate(7 7)"), kind)
-        for kind, path in MARKS.items()
-        if kind in kinds
-    ]
-
-
-def legend() -> list[tuple[ET.Element, str]]:
-    """Samples of 30 by 14, and what they are."""
-
-    def bar(kind: str, height: float) -> ET.Element:
-        y = (14 - height) / 2
-        return node(
-            "g",
-            node("rect", class_="body", x=0, y=y, width=30, height=height),
-            node("rect", class_="edge", x=0, y=y, width=2, height=height),
-            class_=f"process {kind}",
-        )
-
-    old = node("rect", class_="body", x=0, y=0, width=14, height=14)
-    new = node("rect", class_="body", x=16, y=0, width=14, height=14)
-    edge = node("rect", class_="edge", x=16, y=0, width=2, height=14)
-    workers = node(
-        "g",
-        node("g", old, class_="process worker even"),
-        node("g", new, edge, class_="process worker odd"),
-    )
-    return [
-        (bar("main", 14), "main process"),
-        (workers, "workers; a reload changes the shade"),
-        (bar("other", 6), "others"),
-        (node("path", class_="answered", d="M4 7h6M14 4h6M20 10h5"), "answered, a sample"),
-        (node("path", class_="lost", d="M4 7h18m0-4v8"), "failed, each"),
-    ]
 
 
 def ticks(begin: float, end: float) -> list[float]:

@@ -10,18 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from integration_tests.check.checks import BROKEN, HELD, NOT_APPLICABLE
-from integration_tests.check.drawing import (
-    VERDICTS,
-    Drawing,
-    Report,
-    Span,
-    figure,
-    legend,
-    marks_legend,
-    reload_span,
-)
+from integration_tests.check.drawing import Drawing, Report, Span, figure, reload_span
 from integration_tests.check.markup import Child, node
 from integration_tests.check.report import headline
+from integration_tests.check.signs import VERDICTS, legend, marks_legend
 
 Check = dict[str, Any]
 
