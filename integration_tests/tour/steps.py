@@ -87,7 +87,8 @@ class Tour:
             self.figures.update(self.stage.witness.tell())
             self.screen.live(self.lines())
             left = until - time.monotonic()
-            if left <= 0 or self.screen.wait(min(TICK_SECONDS, left)):
+            # A last look after a moment would have no answers to count.
+            if left < TICK_SECONDS / 2 or self.screen.wait(min(TICK_SECONDS, left)):
                 break
         self.screen.settle()
 
@@ -204,8 +205,8 @@ def kill(tour: Tour) -> None:
 
 def break_it(tour: Tour) -> None:
     lesson = (
-        "The first new worker crashed on half a file, and there the reload ended. ctl says why; the "
-        "old workers serve on."
+        "The first new worker crashed on half a file, and there the reload ended. ctl says why; "
+        "the old workers serve on."
     )
     with tour.step("Broken code is deployed", lesson, REPLACING):
         tour.type("head -c 10000 version2.so > new && mv new handler.so", "break")
@@ -228,8 +229,8 @@ def storm(tour: Tour) -> None:
 
 def stop(tour: Tour) -> None:
     lesson = (
-        "The request had begun, so it was answered first. Then the server ended, with exit status 0 "
-        "and no process left."
+        "The request had begun, so it was answered first. Then the server ended, with exit status "
+        "0 and no process left."
     )
     with tour.step("The server stops", lesson, SIGNALS):
         tour.screen.say("The load ends: each resting connection is used once more.")

@@ -101,7 +101,7 @@ def intro(screen: Screen, folder: Path, each: float) -> None:
     screen.say(
         "A server is put under load, gets new code, has its workers killed, gets broken code, and "
         "stops. Not one request shall be lost, not one connection closed. Everything is real, and "
-        f"takes about {time}. Enter: the next step. Ctrl-C: the end.",
+        f"takes about {time}." + (" Enter: the next step. Ctrl-C: the end." * screen.terminal),
         margin="",
     )
     screen.say()
@@ -145,7 +145,8 @@ def give(screen: Screen, folder: Path, each: float, page: Path | None) -> int:
         tour.go()
         clean = sum_up(tour, screen)
         stage.note_deaths()
-        path = write_page(render(stage.recorder, stage.strokes(), tour.told, account_of(tour)), page)
+        made = render(stage.recorder, stage.strokes(), tour.told, account_of(tour))
+        path = write_page(made, page)
     screen.say(f"The timeline: {path}")
     return CLEAN if clean else NOT_CLEAN
 
