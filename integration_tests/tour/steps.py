@@ -176,7 +176,7 @@ def deploy(tour: Tour) -> None:
 def reload(tour: Tour) -> None:
     lesson = (
         "All code was replaced under load, and once ctl had returned, not one answer came from the "
-        "old code. Most servers close idle connections now, and lose what crosses with the close."
+        "old code. Many servers close idle connections now, and lose what crosses with the close."
     )
     with tour.step("The workers are replaced", lesson, REPLACING):
         status = tour.type(tour.stage.ctl("reload"), "reload")
@@ -191,8 +191,8 @@ def reload(tour: Tour) -> None:
 
 def kill(tour: Tour) -> None:
     lesson = (
-        "Nobody can catch kill -9 or prepare for it. But the connections were the keeper's, and "
-        "the requests were in memory that both share: the next worker went on with them."
+        "No process can catch kill -9. But the connections were the keeper's, and the requests "
+        "were in memory that both share: the next worker went on with them."
     )
     with tour.step("A worker is killed", lesson, KILL):
         worker = tour.stage.slots()[0]["worker"]
@@ -220,7 +220,7 @@ def storm(tour: Tour) -> None:
         "The file on the disk is still broken, and yet every new worker runs version 2: a keeper "
         "starts the last code that worked."
     )
-    with tour.step("All workers are killed, five times a second", lesson, KILL):
+    with tour.step("All workers are killed, several times a second", lesson, KILL):
         keepers = ",".join(str(slot["keeper"]) for slot in tour.stage.slots())
         command = f"pkill -9 -P {keepers}"
         tour.screen.command(f"while sleep {TICK_SECONDS}; do {command}; done")
