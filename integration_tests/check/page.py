@@ -23,11 +23,20 @@ PANEL_SECONDS = 6
 
 def render(report: Report) -> str:
     """The page."""
+    return document(
+        f"check: {headline(report['target'])}",
+        header(report),
+        node("main", closeup(report), whole_run(report), groups(report)),
+        node("footer", f"{report['tool']['name']} {report['tool']['version']}"),
+    )
+
+
+def document(title: str, *body: Child) -> str:
+    """Any page with drawings in it."""
     styles = [
         Path(__file__).with_name(name).read_text(encoding="utf-8")
         for name in ("drawing.css", "page.css")
     ]
-    title = f"check: {headline(report['target'])}"
     page = node(
         "html",
         node(
@@ -38,12 +47,7 @@ def render(report: Report) -> str:
             node("title", title),
             node("style", "".join(styles)),
         ),
-        node(
-            "body",
-            header(report),
-            node("main", closeup(report), whole_run(report), groups(report)),
-            node("footer", f"{report['tool']['name']} {report['tool']['version']}"),
-        ),
+        node("body", body),
         lang="en",
     )
     return f"<!DOCTYPE html>\n{ET.tostring(page, encoding='unicode', method='html')}\n"

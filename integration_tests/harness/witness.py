@@ -68,6 +68,7 @@ class Witness:
             )
         self.exit_status: Optional[int] = None
         self._uses = 0
+        self._heard = self._errors.open()
 
     def errors(self) -> str:
         """What it has said on its standard error."""
@@ -78,6 +79,10 @@ class Witness:
             raise RuntimeError(f"the witness failed: {self.errors()}")
         return self.errors().splitlines().count(f"witness: {line}")
 
+    def _write(self, line: str) -> None:
+        self.tree.stdin.write(line.encode() + b"\n")
+        self.tree.stdin.flush()
+
     def wait_ready(self, timeout: float = 30) -> None:
         """Waits until each connection has had its first answer."""
         wait_until(lambda: self._said("ready"), timeout, "every connection's first answer")
@@ -85,11 +90,26 @@ class Witness:
     def use_resting(self, timeout: float = 30) -> None:
         """Has each resting connection used once, and waits for the answers."""
         self._uses += 1
-        self.tree.stdin.write(b"use\n")
-        self.tree.stdin.flush()
+        self._write("use")
         wait_until(
             lambda: self._said("used") >= self._uses, timeout, "every resting connection's answer"
         )
+
+    def tell(self, timeout: float = 10) -> Account:
+        """Its account so far. While it runs: afterwards finish() has the whole."""
+        told = "witness: told "
+        line = ""
+
+        def whole() -> bool:
+            nonlocal line
+            line += self._heard.readline()
+            if line.endswith("\n") and not line.startswith(told):
+                line = ""  # of something else
+            return line.endswith("\n")
+
+        self._write("tell")
+        wait_until(whole, timeout, "the witness to tell")
+        return Account(json.loads(line.removeprefix(told)))
 
     def finish(self, timeout: float = 120) -> Account:
         """Waits for the end of its run."""

@@ -7,6 +7,7 @@ namespace graceful {
 namespace {
 
 constexpr size_t kDescriptions = 10;
+constexpr size_t kTallies = 1000;
 
 bool IsResponse(Outcome outcome) {
   return outcome == Outcome::kOk || outcome == Outcome::kAllowed || outcome == Outcome::kWrong;
@@ -84,6 +85,14 @@ void Account::End(const Request& request, Outcome outcome, int status, int64_t n
 
 void Account::Describe(std::string what) {
   if (descriptions_.size() < kDescriptions) descriptions_.push_back(std::move(what));
+}
+
+void Account::Tally(const std::string& body) {
+  auto found = tallies_.find(body);
+  if (found == tallies_.end()) {
+    found = tallies_.try_emplace(tallies_.size() < kTallies ? body : "").first;
+  }
+  ++found->second;
 }
 
 uint64_t Account::Allowed() const {

@@ -43,6 +43,9 @@ class Account {
   // Keeps the first few descriptions of what was wrong.
   void Describe(std::string what);
 
+  // Counts a body that was answered. After a thousand different ones the others are one: "".
+  void Tally(const std::string& body);
+
   uint64_t Requests() const { return sent_ + refused_; }
   uint64_t Sent() const { return sent_; }
   uint64_t Ok() const { return ok_; }
@@ -67,6 +70,7 @@ class Account {
   uint64_t Closed() const { return closes_announced_ + closes_idle_ + closes_busy_; }
 
   const std::vector<std::string>& Descriptions() const { return descriptions_; }
+  const std::map<std::string, uint64_t>& Tallies() const { return tallies_; }
 
   // From a request's last byte written to its response's last byte read; ok and allowed only.
   const Latency& Latencies() const { return latencies_; }
@@ -96,6 +100,7 @@ class Account {
   uint64_t closes_by_witness_ = 0;
 
   std::vector<std::string> descriptions_;
+  std::map<std::string, uint64_t> tallies_;
   Latency latencies_;
 
   uint64_t awaited_ = 0;        // responses that are due

@@ -16,6 +16,7 @@ namespace graceful {
 
 namespace {
 
+constexpr size_t kBeginning = 200;
 constexpr size_t kExcerpt = 60;
 
 // Printable, and short enough for a line.
@@ -44,7 +45,7 @@ void BodyCheck::Start(Body expected) {
 void BodyCheck::OnBody(std::string_view piece) {
   same_ = same_ && expected_.Has(size_, piece);
   size_ += piece.size();
-  if (beginning_.size() <= kExcerpt) beginning_ += piece.substr(0, kExcerpt + 1);
+  beginning_ += piece.substr(0, kBeginning - beginning_.size());
 }
 
 std::string BodyCheck::Describe() const {
@@ -224,6 +225,7 @@ void Connection::Judge(int64_t now_us) {
     Describe(body_check_.Describe());
     End(Outcome::kWrong, status, now_us);
   } else {
+    if (scene_.options.tally) scene_.account.Tally(body_check_.Beginning());
     End(Outcome::kOk, status, now_us);
   }
   if (!close) {

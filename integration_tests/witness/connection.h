@@ -34,6 +34,8 @@ class BodyCheck : public BodySink {
   bool Right() const { return same_ && size_ == expected_.Size(); }
   // "got 'abc...' (7 bytes), expected 6 bytes", for a wrong one.
   std::string Describe() const;
+  // Its first 200 bytes.
+  const std::string& Beginning() const { return beginning_; }
 
  private:
   Body expected_;

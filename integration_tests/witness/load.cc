@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "integration_tests/witness/report.h"
 #include "signals/check.h"
 
 namespace graceful {
@@ -60,7 +61,7 @@ bool Load::Watch(int fd, uint64_t tag) {
 void Load::Run() {
   if (!Watch(signals_.Get(), kSignals)) ThrowErrno(errno, "epoll_ctl", "signalfd");
   // A regular file or /dev/null cannot be watched, and has nothing to say.
-  if (options_.idle > 0) Watch(STDIN_FILENO, kInput);
+  Watch(STDIN_FILENO, kInput);
   begun_us_ = now_us_ = NowUs();
   next_turn_us_ = static_cast<double>(now_us_);
   for (Place& place : places_) Attend(place);
@@ -112,10 +113,17 @@ void Load::OnInput() {
     const std::string_view line = std::string_view(input_).substr(0, end);
     if (line == "use") {
       ++uses_wanted_;
+    } else if (line == "tell") {
+      Tell();
     } else {
       std::cerr << "witness: not understood: '" << line << "'\n";
     }
   }
+}
+
+void Load::Tell() const {
+  std::cerr << "witness: told " +
+                   JsonReport(options_, account_, journal_, {begun_us_, now_us_}, -1);
 }
 
 void Load::RunTimers() {

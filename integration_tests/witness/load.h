@@ -49,6 +49,7 @@ class Load {
   bool Watch(int fd, uint64_t tag);
   void WaitForEvents();
   void OnInput();
+  void Tell() const;
   void RunTimers();
   void CheckTimeouts();
   void Announce();

@@ -82,6 +82,8 @@ Options ParseOptions(int argc, char** argv) {
   CLI::App app(
       "Keeps connections busy with requests and accounts for every single one.\n"
       "SIGINT and SIGTERM end the run early: requests under way are finished, then it reports.\n"
+      "A line `tell` on the standard input has it tell its account so far, as JSON on a line of "
+      "its standard error.\n"
       "Exit status: 0 when nothing was lost or wrong, 1 when something was, 2 for a wrong "
       "command line.\n",
       "witness");
@@ -136,6 +138,9 @@ Options ParseOptions(int argc, char** argv) {
       ->delimiter(',');
 
   app.add_flag("--json", options.json, "Report as JSON");
+  app.add_flag("--tally", options.tally,
+               "Count the answers by their body's first 200 bytes, in the JSON: for a server that "
+               "says who answers");
   app.add_option("--ids_file", options.ids_file,
                  "Write a line `answered ID` or `unanswered ID reason` for each");
   app.add_option("--timeline", options.timeline_file,

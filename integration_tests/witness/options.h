@@ -37,6 +37,7 @@ struct Options {
   std::set<int> allow;  // statuses that count for themselves instead of as wrong
 
   bool json = false;
+  bool tally = false;  // answers are counted by body
   std::string ids_file;
   std::string timeline_file;
 };

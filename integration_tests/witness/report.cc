@@ -43,7 +43,7 @@ std::string RowUnlessZero(std::string_view name, uint64_t count) {
 }  // namespace
 
 std::string JsonReport(const Options& options, const Account& account, const Journal& journal,
-                       const Span& span) {
+                       const Span& span, int indent) {
   ordered_json allowed = ordered_json::object();
   for (const auto& [status, count] : account.AllowedByStatus()) {
     allowed[std::to_string(status)] = count;
@@ -79,8 +79,9 @@ std::string JsonReport(const Options& options, const Account& account, const Jou
       {"descriptions", account.Descriptions()},
   };
   if (!options.ids.empty()) report["ids"] = Ids(journal);
+  if (options.tally) report["bodies"] = account.Tallies();
   // A description quotes what a server sent, and that need not be UTF-8.
-  return report.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return report.dump(indent, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string TextReport(const Account& account, const Span& span) {

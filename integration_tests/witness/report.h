@@ -17,9 +17,10 @@ struct Span {
   double Seconds() const { return static_cast<double>(ended_us - begun_us) / 1e6; }
 };
 
-// One JSON object with every number of the account.
+// One JSON object with every number of the account. `indent` as of nlohmann::json::dump(): -1 has
+// all of it on one line.
 std::string JsonReport(const Options& options, const Account& account, const Journal& journal,
-                       const Span& span);
+                       const Span& span, int indent = 2);
 
 // A short table for a reader; its last line sums it up.
 std::string TextReport(const Account& account, const Span& span);

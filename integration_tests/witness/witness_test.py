@@ -181,6 +181,36 @@ def test_resting_connections_are_used_when_told(faulty, start_witness) -> None:
     assert witness.exit_status == 0
 
 
+def test_it_tells_how_far_it_is(faulty, start_witness) -> None:
+    server = faulty(drop_one_in=100)
+    witness = start_witness(url=server.url, seconds=3600, connections=8)
+
+    def told() -> Account:
+        account = witness.tell()
+        return account if account["lost"] > 2 else Account()
+
+    account = wait_until(told, 10, "a third loss")
+    assert account["connections"]["closed"] == account["lost"]
+    later = wait_until(
+        lambda: again if (again := witness.tell())["ok"] > account["ok"] else None, 10
+    )
+    whole = witness.stop()
+    assert later.keys() == whole.keys()
+    assert account["requests"] < later["requests"] <= whole["requests"]
+    assert whole["lost"] == server.stop()["drop"]
+
+
+def test_answers_are_counted_by_body(faulty, witness) -> None:
+    server = faulty(unavailable_one_in=10)
+    settings = dict(url=server.url, connections=4, tally=True, allow=503)
+    account = witness(requests=200, **settings)
+    assert account["bodies"] == {"hello\n": account["ok"]} == {"hello\n": 180}
+    # From 16 bytes on each body is another one.
+    account = witness(body_size=20, requests=1200, **settings)
+    assert account["bodies"].pop("") == 80
+    assert list(account["bodies"].values()) == [1] * 1000
+
+
 def test_an_old_process_that_stays(faulty) -> None:
     server = faulty(keep_old_process=True)
     before = server.server.tree.descendants()
