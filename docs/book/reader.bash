@@ -17,5 +17,5 @@ bazel() {
   [[ -v "programs[$label]" ]] || { echo "no program $label in docs/BUILD" >&2; return 1; }
   # Unquoted: a program, and the arguments that its target sets.
   (BUILD_WORKING_DIRECTORY=$PWD; export BUILD_WORKING_DIRECTORY
-   cd bazel-bin && exec ${programs[$label]} "$@")
+   cd -P bazel-bin && exec ${programs[$label]} "$@")
 }
