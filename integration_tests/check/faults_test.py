@@ -70,6 +70,29 @@ def test_idle_connections_that_a_reload_closes(check, tmp_path: Path) -> None:
     assert done.status == 1
 
 
+def test_a_restart_that_is_called_a_reload(check, tmp_path: Path) -> None:
+    once = ["--reloads", 1, "--max_pause", 0.5]
+    done = check(*told(tmp_path, "--restart_on_usr1"), *SHORT, *once, "--only", "reload")
+    # Everything of a reload that can be lost is. The one with broken code is refused.
+    assert set(done.with_verdict("held")) == {
+        "reload.broken",
+        "reload.old_processes",
+        "reload.steady",
+    }
+    assert done.with_verdict("not applicable") == {}
+    assert done.checks()["reload.new_connections"]["figures"]["by_kind"]["refused"] > 0
+
+
+def test_broken_code_that_ends_it(check, tmp_path: Path) -> None:
+    fatal = f"if test -e {tmp_path}/code; then kill -USR1 {{pid}}; else kill -9 {{pid}}; fi"
+    only = ["--only", "reload.steady,reload.idle,reload.broken"]
+    done = check(*told(tmp_path), "--reload", fatal, *SHORT, *only)
+    broken = done.with_verdict("broken")
+    assert set(broken) == {"reload.broken"}
+    assert "it does not serve any more" in broken["reload.broken"]
+    assert done.status == 1
+
+
 @pytest.mark.parametrize(
     "fault, kind",
     [
