@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from integration_tests.check import checks, report
+from integration_tests.check import checks, page, report
 from integration_tests.check.checks import CHECKS, Check, UsageError
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import VERSION, Options, Run
@@ -263,8 +263,9 @@ class Watcher:
         self._show = show_results
         self._prefix = prefix
         self._group = ""
-        self._live = sys.stderr.isatty()
-        self._colors = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        escapes = os.environ.get("TERM", "dumb") != "dumb"
+        self._live = escapes and sys.stderr.isatty()
+        self._colors = escapes and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def on_check(self, check: Check, number: int, of: int) -> None:
         if self._live:
@@ -296,15 +297,6 @@ def write(file: str | None, base: Path, make: Callable[[], str]) -> None:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def page(made: dict[str, Any]) -> str:
-    """The page with the timeline."""
-    try:
-        module = importlib.import_module("integration_tests.check.page")
-    except ModuleNotFoundError as error:
-        raise UsageError("--html: the page is not part of this build") from error
-    return module.render(made)
-
-
 def check_outputs(arguments: argparse.Namespace, base: Path) -> None:
     """Before a run of a minute, not after it."""
     for file in (arguments.json, arguments.html, arguments.junit):
@@ -329,7 +321,7 @@ def run_checks(words: Sequence[str], base: Path) -> int:
         made = judge_server(spec, options, chosen, folder, Watcher(to_files))
     write(arguments.json, base, lambda: report.as_json(made))
     write(arguments.junit, base, lambda: report.as_junit(made))
-    write(arguments.html, base, lambda: page(made))
+    write(arguments.html, base, lambda: page.render(made))
     if to_files:
         print(f"\n{report.summary(made)}")
     if made["broken"]:

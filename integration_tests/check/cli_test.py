@@ -165,15 +165,20 @@ def read_all(terminal: int) -> str:
     return shown.decode()
 
 
-def test_progress_on_a_terminal(start_check, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind, escapes", [("xterm", True), ("dumb", False)])
+def test_progress_on_a_terminal(kind, escapes, start_check, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     terminal, theirs = pty.openpty()
     started = start_check(*told(tmp_path), *QUICK, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = read_all(terminal)
     os.close(terminal)
     assert started.finish().status == 0
-    assert "1 of 2: The port is free" in shown and "2 of 2: The exit status" in shown
-    assert "\033[32mheld" in shown
+    for words in ("1 of 2: The port is free", "2 of 2: The exit status", "\033[32mheld"):
+        assert (words in shown) == escapes
+    assert "The port is free" in shown
+    assert ("\033" in shown) == escapes
 
 
 # A server that serves in the background, then one that was typed into a terminal.

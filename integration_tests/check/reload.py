@@ -149,14 +149,15 @@ def reload_idle(run: Run) -> Verdict:
         reload = run.reload()
         load.witness.use_resting()
         outcome = load.stop()
-    if outcome.closed and reload.end - begin > 0.5 and not idle_for(run, reload.end - begin):
+    closed = outcome.unannounced
+    if closed and reload.end - begin > 0.5 and not idle_for(run, reload.end - begin):
         raise NotApplicable(
             f"the reload took {reload.end - begin:.1f} s, and it closes connections that rest as "
             "long without a reload"
         )
     return judge(
-        outcome.closed == 0 and outcome.failed == 0,
-        f"{outcome.closed} of {idle} idle connections closed, {outcome.failed} requests failed",
+        closed == 0 and outcome.failed == 0,
+        f"{closed} of {idle} idle connections closed without a word, {outcome.failed} requests failed",
         **{**outcome.figures(), "idle": idle},
     )
 
