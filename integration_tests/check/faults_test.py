@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration_tests.check.conftest import Done
+from integration_tests.check.conftest import Done, Started
 from integration_tests.check.faulty import told
 
 # As short as it can be. The longest pause is not what is judged here: the machine may be busy.
-SHORT = ["--json", "-", "--seconds", 2, "--reloads", 2, "--connections", 16]
+SHORT = ["--json", "-", "--seconds", 1, "--reloads", 2, "--connections", 16]
 SHORT += ["--patience", 3, "--max_pause", 5]
 
 FOREGROUND = "it stays in the foreground"
@@ -35,6 +36,28 @@ NEVER = {
 }
 UNSTEADY = "it loses requests without any reload"
 
+# These mostly wait for what does not happen, so all of them run at once.
+AT_ONCE = {
+    "": [],
+    "--close_idle_on_usr1": ["--only", "reload"],
+    "--restart_on_usr1": ["--only", "reload", "--reloads", 1, "--max_pause", 0.5],
+    "--keep_old_process": ["--only", "reload,stop"],
+}
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Started]]:
+    """The checks of AT_ONCE, by their server's fault."""
+    runs: dict[str, Started] = {}
+    try:
+        for fault, words in AT_ONCE.items():
+            folder = tmp_path_factory.mktemp("at_once")
+            runs[fault] = Started(folder, *told(folder, fault), *SHORT, *words)
+        yield runs
+    finally:
+        for run in runs.values():
+            run.tree.kill_all()
+
 
 def reasons(done: Done) -> dict[str, str]:
     """Of the checks that don't apply; the first words."""
@@ -44,15 +67,15 @@ def reasons(done: Done) -> dict[str, str]:
     }
 
 
-def test_without_a_fault_everything_is_held(check, tmp_path: Path) -> None:
-    done = check(*told(tmp_path), *SHORT)
+def test_without_a_fault_everything_is_held(started) -> None:
+    done = started[""].finish()
     assert done.with_verdict("broken") == {}
     assert reasons(done) == NEVER
     assert done.status == 0
 
 
-def test_idle_connections_that_a_reload_closes(check, tmp_path: Path) -> None:
-    done = check(*told(tmp_path, "--close_idle_on_usr1"), *SHORT, "--only", "reload")
+def test_idle_connections_that_a_reload_closes(started) -> None:
+    done = started["--close_idle_on_usr1"].finish()
     checks = done.checks()
     assert set(done.with_verdict("broken")) == {
         "reload.busy",
@@ -70,6 +93,41 @@ def test_idle_connections_that_a_reload_closes(check, tmp_path: Path) -> None:
     assert done.status == 1
 
 
+def test_a_restart_that_is_called_a_reload(started) -> None:
+    done = started["--restart_on_usr1"].finish()
+    # Everything of a reload that can be lost is. The one with broken code is refused.
+    assert set(done.with_verdict("held")) == {
+        "reload.broken",
+        "reload.old_processes",
+        "reload.steady",
+    }
+    assert done.with_verdict("not applicable") == {}
+    assert done.checks()["reload.new_connections"]["figures"]["by_kind"]["refused"] > 0
+
+
+def test_an_old_process_that_stays(started) -> None:
+    done = started["--keep_old_process"].finish()
+    checks = done.checks()
+    # It outlives the server, too.
+    assert set(done.with_verdict("broken")) == {"reload.old_processes", "stop.nothing_left"}
+    assert set(reasons(done)) == {"stop.in_flight"}
+    figures = checks["reload.old_processes"]["figures"]
+    assert figures["after"] >= figures["at_first"] + 2
+    for detail in done.with_verdict("broken").values():
+        assert "faulty_server" in detail
+    assert done.status == 1
+
+
+def test_broken_code_that_ends_it(check, tmp_path: Path) -> None:
+    fatal = f"if test -e {tmp_path}/code; then kill -USR1 {{pid}}; else kill -9 {{pid}}; fi"
+    only = ["--only", "reload.steady,reload.idle,reload.broken"]
+    done = check(*told(tmp_path), "--reload", fatal, *SHORT, *only)
+    broken = done.with_verdict("broken")
+    assert set(broken) == {"reload.broken"}
+    assert "it does not serve any more" in broken["reload.broken"]
+    assert done.status == 1
+
+
 @pytest.mark.parametrize(
     "fault, kind",
     [
@@ -81,7 +139,9 @@ def test_idle_connections_that_a_reload_closes(check, tmp_path: Path) -> None:
     ],
 )
 def test_one_request_in_a_thousand(fault: str, kind: str, check, tmp_path: Path) -> None:
-    done = check(*told(tmp_path, f"--{fault}_one_in", "1000"), *SHORT, "--only", "reload")
+    # A machine that has much else to do still sends some thousand.
+    longer = ["--seconds", 8, "--only", "reload"]
+    done = check(*told(tmp_path, f"--{fault}_one_in", "1000"), *SHORT, *longer)
     checks = done.checks()
     assert set(done.with_verdict("broken")) == {"reload.steady"}
     # What a reload loses can't be told apart, and is not judged; that processes go can.
@@ -92,17 +152,4 @@ def test_one_request_in_a_thousand(fault: str, kind: str, check, tmp_path: Path)
     assert figures["by_kind"] == {kind: figures["failed"]}
     assert abs(figures["failed"] - figures["requests"] / 1000) <= 1
     assert f"{figures['failed']} {kind}" in steady["detail"]
-    assert done.status == 1
-
-
-def test_an_old_process_that_stays(check, tmp_path: Path) -> None:
-    done = check(*told(tmp_path, "--keep_old_process"), *SHORT, "--only", "reload,stop")
-    checks = done.checks()
-    # It outlives the server, too.
-    assert set(done.with_verdict("broken")) == {"reload.old_processes", "stop.nothing_left"}
-    assert set(reasons(done)) == {"stop.in_flight"}
-    figures = checks["reload.old_processes"]["figures"]
-    assert figures["after"] >= figures["at_first"] + 2
-    for detail in done.with_verdict("broken").values():
-        assert "faulty_server" in detail
     assert done.status == 1

@@ -71,6 +71,17 @@ class Outcome:
         """Of those, the ones whose last response did not say so (Connection: close)."""
         return self.closed - self.account["connections"]["closes_announced"]
 
+    @property
+    def longest_pause(self) -> float:
+        """Seconds without any answer, under a load that wants one at every moment.
+
+        The witness's own figure is for any load: while nobody listens, it has sent nothing, and
+        waits for nothing.
+        """
+        ends = sorted(each.end for each in self.strokes if each.answered)
+        last = max((each.end for each in self.strokes), default=0)
+        return max((end - begin for begin, end in zip(ends, [*ends[1:], last])), default=0)
+
     def failed_before(self, moment: float) -> int:
         """Requests that ended badly before a moment of CLOCK_MONOTONIC."""
         return sum(not each.answered and each.end < moment for each in self.strokes)
@@ -88,6 +99,5 @@ class Outcome:
             "by_kind": dict(self.kinds),
             "connections_closed": self.closed,
             "connections_closed_announced": connections["closes_announced"],
-            "longest_pause_ms": self.account["longest_pause_us"] / 1000,
             "requests_per_second": round(self.account["requests_per_second"]),
         }

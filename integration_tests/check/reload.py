@@ -116,7 +116,7 @@ def phases(reloaded: Reloaded) -> dict[str, float]:
 )
 def reload_pause(run: Run) -> Verdict:
     reloaded = run.once(busy)
-    pause = reloaded.outcome.account["longest_pause_us"] / 1e6
+    pause = reloaded.outcome.longest_pause
     latency = phases(reloaded)
     before, during = latency["p99_before_ms"], latency["p99_during_ms"]
     return judge(

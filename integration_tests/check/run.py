@@ -231,6 +231,8 @@ class Run:
                 if len(reloads) >= self.options.reloads:
                     break
                 time.sleep(PAUSE_SECONDS)
+            # Or the end of the load would hide how long nobody was answered.
+            self.happens(lambda: self._target is not None and self._target.serves())
             time.sleep(seconds / 8)
             return Reloaded(load.stop(), reloads)
 

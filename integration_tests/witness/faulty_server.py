@@ -28,6 +28,7 @@ FAULTS = {
 }
 
 LARGE = b"x" * 6_000_000
+RESTART_SECONDS = 1.0
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,6 +45,11 @@ def parse_arguments() -> argparse.Namespace:
         "--close_idle_on_usr1",
         action="store_true",
         help="SIGUSR1 closes the connections that rest between two requests",
+    )
+    parser.add_argument(
+        "--restart_on_usr1",
+        action="store_true",
+        help="SIGUSR1 closes every connection, and nobody listens for a second",
     )
     parser.add_argument(
         "--keep_old_process",
@@ -121,7 +127,7 @@ class FaultyServer:
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGUSR1, self.reload)
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
-        print(f"listening on {await self.listen(loop)}", file=sys.stderr, flush=True)
+        print(f"listening on {await self.listen()}", file=sys.stderr, flush=True)
         print("ready", file=sys.stderr, flush=True)
         await self.stopping.wait()
         self.worker.end()
@@ -130,8 +136,9 @@ class FaultyServer:
             with open(self.arguments.report, "w") as report:
                 json.dump(self.tally, report)
 
-    async def listen(self, loop: asyncio.AbstractEventLoop) -> str:
+    async def listen(self) -> str:
         """The URL or path that leads to it."""
+        loop = asyncio.get_running_loop()
         address, port = self.arguments.address, self.arguments.port
 
         def accepted() -> Connection:
@@ -139,11 +146,19 @@ class FaultyServer:
 
         if address.startswith("unix:"):
             path = address.removeprefix("unix:")
-            await loop.create_unix_server(accepted, path, backlog=4096)
+            self.listener = await loop.create_unix_server(accepted, path, backlog=4096)
             return address
-        server = await loop.create_server(accepted, address, port, backlog=4096)
+        self.listener = await loop.create_server(accepted, address, port, backlog=4096)
         host = f"[{address}]" if ":" in address else address
-        return f"http://{host}:{server.sockets[0].getsockname()[1]}"
+        return f"http://{host}:{self.listener.sockets[0].getsockname()[1]}"
+
+    async def restart(self) -> None:
+        """As a server does that is stopped and started again."""
+        self.listener.close()
+        for connection in list(self.connections):
+            connection.transport.abort()
+        await asyncio.sleep(RESTART_SECONDS)
+        await self.listen()
 
     def reload(self) -> None:
         needs = self.arguments.needs
@@ -159,6 +174,8 @@ class FaultyServer:
             for connection in [each for each in self.connections if each.rests()]:
                 self.tally["closed_idle"] += 1
                 connection.transport.close()
+        if self.arguments.restart_on_usr1:
+            self.restarting = asyncio.ensure_future(self.restart())
         print("reloaded", file=sys.stderr, flush=True)
 
     def reap(self) -> None:
