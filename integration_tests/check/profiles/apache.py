@@ -31,10 +31,10 @@ DirectoryIndex index.html
 {user}
 StartServers 2
 ThreadLimit 64
-ThreadsPerChild 25
-MaxRequestWorkers 150
-MinSpareThreads 25
-MaxSpareThreads 75
+ThreadsPerChild 64
+MaxRequestWorkers 256
+MinSpareThreads 64
+MaxSpareThreads 192
 KeepAlive On
 KeepAliveTimeout 75
 MaxKeepAliveRequests 0

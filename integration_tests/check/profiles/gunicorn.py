@@ -28,7 +28,7 @@ def spec(folder: Path, port: int) -> Spec:
         f" --access-logfile {folder}/access.log --error-logfile {folder}/error.log app:app",
         url=f"{url}/",
         pid_file=f"{folder}/pid",
-        reload="kill -HUP {pid}",
+        reload=f"gunicorn --check-config --chdir {folder} app:app && kill -HUP {{pid}}",
         stop="kill -TERM {pid}",
         break_=break_,
         mend=mend,

@@ -17,6 +17,7 @@ global
   tune.bufsize 32768
 defaults
   mode http
+  option idle-close-on-response
   timeout client 75s
   timeout http-keep-alive 75s
   timeout http-request 75s

@@ -19,6 +19,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log {folder}/access.log;
   default_type text/plain;
+  keepalive_requests 1000000;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
