@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from integration_tests.check import cli, comparison, report
+from integration_tests.check import cli, comparison, page, report
 from integration_tests.check.checks import Check, UsageError
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import VERSION, Options
@@ -135,4 +135,4 @@ def run_compare(words: Sequence[str], base: Path) -> int:
 def write_pages(reports: list[dict[str, Any]], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for each in reports:
-        cli.write(f"{each['target']['name']}.html", folder, lambda each=each: cli.page(each))
+        cli.write(f"{each['target']['name']}.html", folder, lambda each=each: page.render(each))

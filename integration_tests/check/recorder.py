@@ -16,7 +16,7 @@ BIN_SECONDS = 0.1
 # A process may name itself some time after it was forked (setproctitle).
 YOUNG_SECONDS = 1.0
 # Of the answered requests of one load; those that failed are kept all.
-STROKES_OF_A_LOAD = 60
+STROKES_OF_A_LOAD = 400
 
 # The witness's words for what became of a request, and the report's.
 KINDS = {
