@@ -88,7 +88,8 @@ def test_a_wrong_command_line(words: list[str], says: str, check) -> None:
 def test_nothing_starts_when_one_is_not_installed(check, tmp_path: Path, monkeypatch) -> None:
     # What the check itself needs is found, what is in /usr/bin is not.
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    for name in ("python", "python3"):
+        (tmp_path / "bin" / name).symlink_to(sys.executable)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     done = check("compare", "ours", "uwsgi", "puma")
     assert (done.status, done.out) == (2, "")

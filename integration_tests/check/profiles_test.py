@@ -17,7 +17,7 @@ from integration_tests.check.target import Address
 PROFILE = os.environ["PROFILE"]
 
 # Enough to use each command of a profile once.
-QUICK = ["--seconds", 0.5, "--reloads", 1, "--patience", 5]
+QUICK = ["--seconds", 0.5, "--reloads", 1, "--patience", 7]
 
 ONE_AFTER_ANOTHER = "not answered without a reload, either"
 ONE_PROCESS = "it is one process"
@@ -64,10 +64,14 @@ def test_every_check_that_applies_comes_to_its_end(check) -> None:
     assert checks["reload.steady"]["verdict"] == HELD
     figures = {name: each["figures"] for name, each in checks.items()}
     assert (figures["reload.busy"]["reloads"], figures["reload.busy"]["done"]) == (1, 1)
+    begin, end = (checks["reload.busy"][name] for name in ("begin", "end"))
+    births = [each["born"] for each in done.report["timeline"]["processes"]]
+    assert any(begin < born < end for born in births)
     assert figures["reload.uploads"]["requests"] > figures["reload.uploads"]["failed"]
     assert figures["reload.downloads"]["bytes"] > 2_000_000
     assert figures["reload.broken"]["requests"] > 0
     assert figures["stop.in_flight"]["sent"] > 0
+    assert "status" in figures["stop.exit_status"]
     if "output.rotation" not in expected:
         assert figures["output.rotation"]["lines"] > figures["output.rotation"]["lost"]
     assert done.status in (0, 1)
