@@ -3,15 +3,13 @@
 import argparse
 import datetime
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Callable
 
 from integration_tests.benchmark import hot_parts, memory, pause, report, servers, throughput
+from integration_tests.harness.machine import load, machine
 
 SCALING = [1, 2, 4, 8]
 IDLE = [0, 1000, 10_000]
@@ -84,23 +82,12 @@ def _version(*command: str) -> str:
     return lines[0] if lines else "unknown"
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
 def about(options: argparse.Namespace) -> dict[str, str]:
     """On what and with what it was measured."""
-    words = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
     found = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} processors, {_processor()}; Linux {platform.release()}; "
-        + words.get("PRETTY_NAME", "unknown").strip('"'),
-        "load at the start": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "machine": machine(),
+        "load at the start": load(),
         "turns": f"{options.rounds} rounds, {options.seconds:g} s each",
         "wrk": " ".join(_version(servers.find_wrk(), "-v").split()[1:3]),
     }

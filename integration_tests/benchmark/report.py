@@ -1,35 +1,8 @@
 """The results as tables, for a terminal or in Markdown."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-Cell = str
-
-
-@dataclass
-class Table:
-    """Rows under a head; numbers stand to the right."""
-
-    title: str
-    head: list[str]
-    rows: list[list[Cell]]
-    notes: list[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        widths = [max(len(row[i]) for row in [self.head, *self.rows]) for i in range(len(self.head))]
-        lines = [self.title]
-        for row in [self.head, *self.rows]:
-            cells = [row[0].ljust(widths[0])]
-            cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-            lines.append(("  " + "  ".join(cells)).rstrip())
-        return "\n".join([*lines, *self.notes])
-
-    def markdown(self) -> str:
-        lines = [f"### {self.title}", "", *self.notes, *([""] if self.notes else [])]
-        lines.append("| " + " | ".join(self.head) + " |")
-        lines.append("|---" + "|---:" * (len(self.head) - 1) + "|")
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
-        return "\n".join(lines)
+from integration_tests.harness.table import Cell, Table
 
 
 def _ms(us: float) -> Cell:

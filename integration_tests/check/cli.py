@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -297,9 +297,9 @@ def write(file: str | None, base: Path, make: Callable[[], str]) -> None:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def check_outputs(arguments: argparse.Namespace, base: Path) -> None:
+def check_outputs(files: Iterable[str | None], base: Path) -> None:
     """Before a run of a minute, not after it."""
-    for file in (arguments.json, arguments.html, arguments.junit):
+    for file in files:
         if file and file != "-" and not (base / file).parent.is_dir():
             raise UsageError(f"cannot write {file}: {(base / file).parent} is not a folder")
 
@@ -311,7 +311,7 @@ def run_checks(words: Sequence[str], base: Path) -> int:
     if arguments.list:
         print_list(chosen)
         return ALL_HELD
-    check_outputs(arguments, base)
+    check_outputs((arguments.json, arguments.html, arguments.junit), base)
     options = options_of(arguments)
     to_files = "-" not in (arguments.json, arguments.html, arguments.junit)
     with scratch(arguments.keep, base) as folder:
@@ -352,6 +352,10 @@ def main() -> int:
             signal.signal(number, signal.default_int_handler)
     words = sys.argv[1:]
     try:
+        if words[:1] == ["compare"]:
+            # Not before: it is made of what is here.
+            compare = importlib.import_module("integration_tests.check.compare")
+            return compare.run_compare(words[1:], base)
         return run_checks(words, base)
     except (UsageError, StartFailed) as error:
         what = "the server did not start: " if isinstance(error, StartFailed) else ""

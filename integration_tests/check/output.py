@@ -14,6 +14,7 @@ from integration_tests.check.target import get
 ROTATIONS = 3
 RATE = 800  # requests a second
 PROBES = 5
+LOG_SECONDS = 6  # until a line is in the log: lighttpd writes its lines every 4 s
 
 
 def lines_of(log: Path, pattern: re.Pattern[str]) -> int:
@@ -41,7 +42,7 @@ def output_rotation(run: Run) -> Verdict:
     before = lines_of(log, pattern)
     for _ in range(PROBES):
         get(run.spec.url)
-    if not run.happens(lambda: lines_of(log, pattern) >= before + PROBES, 3):
+    if not run.happens(lambda: lines_of(log, pattern) >= before + PROBES, LOG_SECONDS):
         raise NotApplicable(f"{log} does not get a line with '{pattern.pattern}' for each request")
     before = lines_of(log, pattern)
     with run.load(connections=8, max_rate=RATE) as load:
@@ -58,7 +59,7 @@ def output_rotation(run: Run) -> Verdict:
         time.sleep(max(0.2, run.options.seconds / 12))
         outcome = load.stop()
     answered = outcome.requests - outcome.failed
-    run.happens(lambda: lines_of(log, pattern) - before >= answered, 5)
+    run.happens(lambda: lines_of(log, pattern) - before >= answered, LOG_SECONDS)
     written = lines_of(log, pattern) - before
     lost = max(0, answered - written)
     return judge(

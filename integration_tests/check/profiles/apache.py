@@ -31,10 +31,10 @@ DirectoryIndex index.html
 {user}
 StartServers 2
 ThreadLimit 64
-ThreadsPerChild 25
-MaxRequestWorkers 150
-MinSpareThreads 25
-MaxSpareThreads 75
+ThreadsPerChild 64
+MaxRequestWorkers 256
+MinSpareThreads 64
+MaxSpareThreads 192
 KeepAlive On
 KeepAliveTimeout 75
 MaxKeepAliveRequests 0
@@ -92,8 +92,11 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload.lua",
         download_url=f"{url}/download",
         notes=(
-            "event MPM, 2 processes of 64 threads, keep-alive for 75 s without a limit of requests",
-            "-k graceful reloads and -k graceful-stop stops, as its manual says; graceful is also "
-            "what its manual names for the rotation of logs",
+            "event MPM, at first 2 processes of 64 threads, so that each of 64 clients can have one: "
+            "with 25, as Debian sets it, all are busy, and then it closes kept-alive connections "
+            "also without a reload: https://httpd.apache.org/docs/2.4/mod/event.html",
+            "keep-alive for 75 s without a limit of requests (MaxKeepAliveRequests)",
+            "-k graceful reloads, after a test of the configuration, and is how logs are opened "
+            "again; -k graceful-stop stops: https://httpd.apache.org/docs/2.4/stopping.html",
         ),
     )

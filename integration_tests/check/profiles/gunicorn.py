@@ -28,7 +28,7 @@ def spec(folder: Path, port: int) -> Spec:
         f" --access-logfile {folder}/access.log --error-logfile {folder}/error.log app:app",
         url=f"{url}/",
         pid_file=f"{folder}/pid",
-        reload="kill -HUP {pid}",
+        reload=f"gunicorn --check-config --chdir {folder} app:app && kill -HUP {{pid}}",
         stop="kill -TERM {pid}",
         break_=break_,
         mend=mend,
@@ -38,7 +38,12 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload",
         download_url=f"{url}/download",
         notes=(
-            "2 gthread workers of 32 threads, keep-alive for 75 s",
-            "HUP reloads, TERM is the graceful stop and USR1 opens logs again, as its manual says",
+            "2 gthread workers of 32 threads, keep-alive for 75 s; its manual strongly recommends a "
+            "proxy in front, which these clients don't have: "
+            "https://docs.gunicorn.org/en/20.1.0/deploy.html",
+            "HUP reloads, TERM is the graceful stop, USR1 opens logs again: "
+            "https://docs.gunicorn.org/en/20.1.0/signals.html",
+            "--check-config loads the application first: without that, HUP with one that can't be "
+            "loaded ends gunicorn: https://docs.gunicorn.org/en/20.1.0/settings.html",
         ),
     )

@@ -14,9 +14,11 @@ CONFIG = """\
 global
   lua-load {folder}/answers.lua
   nbthread 2
+  hard-stop-after 5s
   tune.bufsize 32768
 defaults
   mode http
+  option idle-close-on-response
   timeout client 75s
   timeout http-keep-alive 75s
   timeout http-request 75s
@@ -80,8 +82,14 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload",
         download_url=f"{url}/download",
         notes=(
-            "master-worker mode, 2 threads; it answers by itself, without a server behind it",
-            "the configuration is tested, then USR2 reloads, as Debian's service does; USR1 is its "
-            "soft stop; it writes no log file by itself",
+            "master-worker mode, 2 threads; it answers by itself, without a server behind it, and "
+            "writes no log file",
+            "USR2 reloads, USR1 is its soft stop: https://docs.haproxy.org/2.6/management.html; the "
+            "configuration is tested first, as Debian's service does",
+            "with option idle-close-on-response, which its manual has for clients that don't ask "
+            "again: an old process closes a connection with its next answer; and with "
+            "hard-stop-after, which that needs: connections that rest for 5 s after a reload are "
+            "closed without a word: https://docs.haproxy.org/2.6/configuration.html",
+            "a master whose worker dies ends too, as by default: a service manager starts it again",
         ),
     )

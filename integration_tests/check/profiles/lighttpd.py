@@ -1,4 +1,4 @@
-"""lighttpd: lighttpd(8), and https://redmine.lighttpd.net/projects/lighttpd/wiki/Docs_ConfigurationOptions"""
+"""lighttpd, one process as by default: lighttpd(8)"""
 
 from __future__ import annotations
 
@@ -63,10 +63,11 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload.sh",
         download_url=f"{url}/download",
         notes=(
-            "one process, as by default; keep-alive for 75 s, practically without a limit of "
-            "requests",
-            "USR1 is its graceful restart, here with server.graceful-restart-bg, which lets the old "
-            "process finish beside the new one; before it, -tt tests the configuration, as Debian's "
-            "service does before a start; INT is its graceful stop",
+            "one process, as by default; keep-alive for 75 s, practically without a limit of requests",
+            "USR1 is its graceful restart, INT its graceful stop, HUP opens logs again: lighttpd(8); "
+            "-tt tests the configuration first, as Debian's service does before a start",
+            "with server.graceful-restart-bg, which lets the old process finish beside the new one; "
+            "without it, a reload answers nobody for about a second: "
+            "https://redmine.lighttpd.net/projects/lighttpd/wiki/Server_feature-flagsDetails",
         ),
     )

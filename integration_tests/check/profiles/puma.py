@@ -64,8 +64,10 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload",
         download_url=f"{url}/download",
         notes=(
-            "2 workers of 32 threads, keep-alive for 75 s",
-            "USR1 is its phased restart, which needs the application not to be preloaded; TERM "
-            "stops, HUP opens logs again",
+            "2 workers of 32 threads, keep-alive for 75 s; it leaves becoming a daemon to a service "
+            "manager, since version 5",
+            "USR1 is its phased restart, for which the application must not be preloaded: "
+            "https://puma.io/puma/file.restart.html",
+            "TERM stops, HUP opens logs again: https://puma.io/puma/file.signals.html",
         ),
     )

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import random
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -28,14 +29,19 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"integration_tests.check.profiles.{name}")
 
 
+def need(names: Iterable[str]) -> None:
+    """Raises Missing, with all that is not installed."""
+    profiles = [load(name) for name in names]
+    lacking = [(profile.missing(), profile.PACKAGES) for profile in profiles]
+    if whats := [what for what, _ in lacking if what]:
+        packages = " ".join(package for what, each in lacking if what for package in each)
+        raise Missing(f"{', '.join(whats)}; run ./setup --peers, or apt-get install {packages}")
+
+
 def make(name: str, folder: Path) -> Spec:
     """The spec of a profile, with all its files in `folder`, on a port that is free."""
     profile = load(name)
-    if what := profile.missing():
-        packages = " ".join(profile.PACKAGES)
-        raise Missing(
-            f"{name}: {what}; run ./setup --peers, or apt-get install {packages}"
-        )
+    need([name])
     # Whoever starts it is somewhere else than its files.
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()

@@ -24,7 +24,7 @@ lazy-apps = true
 chdir = {folder}
 module = app
 callable = app
-pidfile2 = {folder}/pid
+safe-pidfile2 = {folder}/pid
 daemonize2 = {folder}/uwsgi.log
 log-master = true
 master-fifo = {folder}/fifo
@@ -58,8 +58,13 @@ def spec(folder: Path, port: int) -> Spec:
         upload_url=f"{url}/upload",
         download_url=f"{url}/download",
         notes=(
-            "2 workers of 32 threads behind its own HTTP router, keep-alive for 75 s",
-            "chain reloading (c to the master FIFO) with lazy-apps, which its manual recommends; "
-            "q is its graceful stop, l opens the log again",
+            "2 workers of 32 threads behind its own HTTP router, as its manual has it for a server "
+            "without a proxy; keep-alive for 75 s: "
+            "https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html",
+            "chain reloading (c to the master FIFO) with lazy-apps: https://uwsgi-docs.readthedocs.io"
+            "/en/latest/articles/TheArtOfGracefulReloading.html; it replaces the workers, not the "
+            "router",
+            "q is its graceful stop, l opens the log again: "
+            "https://uwsgi-docs.readthedocs.io/en/latest/MasterFIFO.html",
         ),
     )
