@@ -20,8 +20,8 @@ from daemon_methods.tests import echo_units, systemd
 from daemon_methods.tests.echo_client import listening_port
 from daemon_methods.tests.methods import METHODS, Method, Running, outcome_of, servers, start
 from daemon_methods.tests.proc_state import ProcState
-from daemon_methods.tests.processes import adopted_descendants
 from daemon_methods.tests.terminal import Terminal
+from integration_tests.harness.processes import adopted_descendants
 from integration_tests.harness.waiting import wait_until
 
 UNIT = "systemd_unit"

@@ -1,7 +1,6 @@
 """A chapter's transcripts are run, and print what the chapter says."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from docs.book.chapter import transcripts
 from docs.book.run import differences, play
 from integration_tests.harness.runfiles import runfile
 
-CHAPTER = Path(runfile(f"docs/{os.environ['CHAPTER']}.md"))
+CHAPTER = runfile(os.environ["CHAPTER"])
 
 
 @pytest.mark.skipif(bool(place.missing()), reason=place.missing())

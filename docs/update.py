@@ -29,7 +29,7 @@ def main() -> int:
     if not arguments.sources and (reason := place.missing()):
         print(f"update: {reason}; --sources needs none", file=sys.stderr)
         return 1
-    for path in chapters(root() / "docs"):
+    for path in [root() / "README.md", *chapters(root() / "docs")]:
         if arguments.chapter and not any(word in path.name for word in arguments.chapter):
             continue
         before = text = path.read_text(encoding="utf-8")

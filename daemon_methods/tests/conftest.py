@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon_methods.tests.processes import adopted_descendants
 from daemon_methods.tests.terminal import Terminal
+from integration_tests.harness.processes import adopted_descendants
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -19,11 +20,14 @@ from daemon_methods.tests.terminal import PROMPT, Terminal
 from docs.book import place
 from docs.book.chapter import KEYS, Block, Step, transcripts
 from docs.book.matching import Names, match
+from integration_tests.harness import guard
+from integration_tests.harness.processes import command_line
 from integration_tests.harness.runfiles import runfile
+from integration_tests.harness.waiting import wait_until
 
 HOME = Path("/tmp/reader")
 CLONE = HOME / "graceful-daemons"
-PROMPT_COMES, OUTPUT_COMES, SILENCE = 60.0, 15.0, 1.0
+PROMPT_COMES, OUTPUT_COMES, SILENCE, TYPING = 60.0, 15.0, 1.0, 1.0
 
 
 def make_clone() -> None:
@@ -83,7 +87,24 @@ class Window:
         elif step.action == "key":
             self._terminal.press(KEYS[step.text])
         elif step.action == "type":
+            self._let_jobs_begin()
             self._terminal.send(step.text)
+
+    def _let_jobs_begin(self) -> None:
+        """Nobody types so fast that what the last line started has not come to rest."""
+
+        def begun(pid: int) -> bool:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return state != "R" and command_line(pid) != command_line(self._terminal.shell)
+
+        def all_begun() -> bool:
+            with contextlib.suppress(OSError):
+                return all(begun(pid) for pid in guard.descendants(self._terminal.shell))
+            return False
+
+        # What is a copy of the shell for good, or always busy, is not waited for.
+        with contextlib.suppress(TimeoutError):
+            wait_until(all_begun, TYPING)
 
     def watch(self, prompt_comes: bool, expected, fresh: bool) -> list[str]:
         """What is shown until the prompt, and until it is what was expected, or time is up."""

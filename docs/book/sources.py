@@ -24,11 +24,11 @@ def excerpt(root: Path, words: str) -> list[str]:
     if not selection:
         return lines
     first = _first(file, lines, selection)
-    end = selection[1] if len(selection) > 1 else None
+    if len(selection) == 1:
+        return lines[_block_begin(lines, first) : _definition_end(lines, first)]
     for last in range(first, len(lines)):
-        done = end in lines[last] if end else re.match(r"^[})\]]", lines[last])
-        if done:
-            return _with_comment(lines, first)[0:] + lines[first : last + 1]
+        if selection[1] in lines[last]:
+            return lines[first : last + 1]
     raise ChapterError(f"source {words}: it has no end")
 
 
@@ -37,16 +37,29 @@ def _first(file: str, lines: list[str], selection: list[str]) -> int:
     for index, line in enumerate(lines):
         if len(selection) > 1 and word in line:
             return index
-        if len(selection) == 1 and re.match(rf"^[A-Za-z].*\b{re.escape(word)}\b.*[{{(,]$", line):
+        if len(selection) == 1 and re.match(rf"^[A-Za-z].*\b{re.escape(word)}\b.*[{{(,:]$", line):
             return index
     raise ChapterError(f"source {file}: no line has {word!r}")
 
 
-def _with_comment(lines: list[str], first: int) -> list[str]:
-    start = first
-    while start and lines[start - 1].startswith(("//", "#")):
-        start -= 1
-    return lines[start:first]
+def _block_begin(lines: list[str], first: int) -> int:
+    """The comment and the decorators above belong to it."""
+    while first and lines[first - 1]:
+        first -= 1
+    return first
+
+
+def _definition_end(lines: list[str], first: int) -> int:
+    """After its closing bracket; in Python, where lines begin at the left again."""
+    python = lines[first].endswith(":")
+    for last in range(first + 1, len(lines)):
+        if python and re.match(r"[^\s)\]}]", lines[last]):
+            while not lines[last - 1]:
+                last -= 1
+            return last
+        if not python and re.match(r"[})\]]", lines[last]):
+            return last + 1
+    return len(lines)
 
 
 def refreshed(text: str, root: Path) -> str:

@@ -147,9 +147,9 @@ def daemon_inherited(run: Run) -> Verdict:
     title="The pid file names the main process",
     why="Whoever stops or reloads it signals what that file says.",
     chapter=CONFIG_FLAG,
+    needs=["pid_file"],
 )
 def daemon_pid_file(run: Run) -> Verdict:
-    run.need(pid_file="--pid_file")
     found = started_by_hand(run)
     said = found.pid_file_text.split()
     locked = found.pid_file_locked

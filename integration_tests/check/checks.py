@@ -7,7 +7,7 @@ NotApplicable. `@check(...)` puts it on the list; the part of its name before th
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,7 @@ class Check:
     title: str
     why: str
     chapter: str
+    needs: tuple[str, ...]
     function: Callable[[Run], Verdict]
 
     @property
@@ -76,11 +77,12 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    name: str, title: str, why: str, chapter: str = ""
+    name: str, title: str, why: str, chapter: str = "", needs: Sequence[str] = ()
 ) -> Callable[[Callable[[Run], Verdict]], Callable[[Run], Verdict]]:
     """Puts a function on the list: `@check("reload.busy", title="...", why="...")`.
 
-    `why`: one sentence for a reader who sees the verdict. `chapter`: where to read more.
+    `why`: one sentence for a reader who sees the verdict. `chapter`: where to read more. `needs`:
+    the flags without which it does not apply, by their names ("slow_url").
     """
 
     def put(function: Callable[[Run], Verdict]) -> Callable[[Run], Verdict]:
@@ -89,7 +91,7 @@ def check(
         if name in CHECKS:
             raise UsageError(f"two checks are named {name}")
         GROUPS.setdefault(name.partition(".")[0], name.partition(".")[0].capitalize())
-        CHECKS[name] = Check(name, title, why, chapter, function)
+        CHECKS[name] = Check(name, title, why, chapter, tuple(needs), function)
         return function
 
     return put

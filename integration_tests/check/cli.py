@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -12,21 +13,21 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
-from daemon_methods.tests.processes import adopted_descendants
 from integration_tests.check import checks, page, report
 from integration_tests.check.checks import CHECKS, Check, UsageError
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import VERSION, Options, Run
 from integration_tests.check.suggest import did_you_mean
-from integration_tests.check.target import Spec, StartFailed
+from integration_tests.check.target import Address, Spec, StartFailed, field_of
+from integration_tests.harness.processes import adopted_descendants
 
 GROUP_FILES = ["becoming_a_daemon", "reload", "output", "death", "stop"]
 
-ALL_HELD, SOME_BROKEN, COULD_NOT_RUN = 0, 1, 2
+ALL_HELD, SOME_BROKEN, NOT_JUDGED = 0, 1, 2
 
 DESCRIPTION = """\
 Starts a server, reloads it under load, kills its processes, stops it, and says what its clients
@@ -42,8 +43,8 @@ stays in the foreground. What you leave out makes some checks not applicable. A 
 --profile wins over the profile's own word.
 """
 EPILOG = """\
-exit status: 0 when every check that applies held, 1 when one is broken, 2 when the server did not
-start or the command line is wrong
+exit status: 0 when every check that applies held, 1 when one is broken, 2 when nothing could be
+judged: the server did not start, no check applied, or the command line is wrong
 """
 
 # Flags that are fields of the Spec, and what they say.
@@ -73,7 +74,7 @@ class Parser(argparse.ArgumentParser):
             word = unknown[1].partition("=")[0]
             flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
             message = f"unknown argument '{word}'{did_you_mean(word, flags)}"
-        self.exit(COULD_NOT_RUN, f"check: {message}; try --help\n")
+        self.exit(NOT_JUDGED, f"check: {message}; try --help\n")
 
 
 def parser() -> Parser:
@@ -131,7 +132,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     names = [field.name for field in dataclasses.fields(Options)]
     options = Options(**{name: getattr(arguments, name) for name in names})
     for name in ("seconds", "connections", "reloads", "patience", "max_pause"):
-        if getattr(options, name) <= 0:
+        if not getattr(options, name) > 0:  # which nan is not, either
             raise UsageError(f"--{name} must be more than 0")
     return options
 
@@ -142,6 +143,11 @@ def load_checks(folder: str | None, base: Path) -> None:
         importlib.import_module(f"integration_tests.check.{name}")
     if folder:
         checks.load_folder(base / folder)
+    for check in CHECKS.values():
+        for flag in check.needs:
+            if flag not in SPEC_FLAGS:
+                meant = did_you_mean(flag, SPEC_FLAGS)
+                raise UsageError(f"the check {check.name} needs '{flag}', which is no flag{meant}")
 
 
 def choose(only: Sequence[str] | None) -> list[Check]:
@@ -162,7 +168,7 @@ def choose(only: Sequence[str] | None) -> list[Check]:
 def spec_of(arguments: argparse.Namespace, base: Path, folder: Path) -> Spec:
     """From a profile, from flags, or both."""
     given = {
-        "break_" if name == "break" else name: value
+        field_of(name): value
         for name in SPEC_FLAGS
         if (value := getattr(arguments, name)) is not None
     }
@@ -170,8 +176,10 @@ def spec_of(arguments: argparse.Namespace, base: Path, folder: Path) -> Spec:
         if name in given:
             given[name] = str(base / given[name])
     for name in ("url", "slow_url", "upload_url", "download_url"):
-        if name in given and not given[name].startswith("http://"):
-            raise UsageError(f"--{name} '{given[name]}' is not an http:// URL")
+        if name in given and not is_url(given[name]):
+            raise UsageError(
+                f"--{name} '{given[name]}' is not a URL such as http://127.0.0.1:8080/"
+            )
     if ("break_" in given) != ("mend" in given):
         raise UsageError("--break and --mend go together: what is broken must be mended again")
     if arguments.profile:
@@ -183,7 +191,16 @@ def spec_of(arguments: argparse.Namespace, base: Path, folder: Path) -> Spec:
     return Spec(name=Path(words[0]).name if words else "server", folder=base, **given)
 
 
-@contextmanager
+def is_url(text: str) -> bool:
+    """One that a client here can ask for: of plain HTTP, with a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        return False
+
+
+@contextlib.contextmanager
 def scratch(keep: str | None, base: Path) -> Iterator[Path]:
     """A folder for all files; its path is short, for Unix sockets, and others may look into it."""
     if keep:
@@ -200,21 +217,43 @@ def scratch(keep: str | None, base: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def need_address(spec: Spec) -> None:
+    """Or another server would be judged."""
+    with contextlib.suppress(OSError), Address.of(spec.url).connect():
+        raise UsageError(
+            f"somebody listens at {spec.url} already; stop that, or choose another port"
+        )
+
+
 def judge_server(
     spec: Spec, options: Options, chosen: list[Check], folder: Path, watcher: Watcher
 ) -> dict[str, Any]:
     """Runs the checks against one server; its report."""
+    need_address(spec)
     run = Run(spec, options, folder / "run")
     run.folder.mkdir()
     # What is started from a terminal comes to this process when its parent ends.
     with adopted_descendants():
         try:
-            run.fresh()
+            first_start(run)
             run.go(chosen, watcher)
             run.end_server()
             return run.report()
         finally:
             run.close()
+
+
+def first_start(run: Run) -> None:
+    """Without it there is nothing to judge."""
+    spec = run.spec
+    try:
+        run.fresh()
+    except StartFailed as error:
+        ours = spec.folder.is_relative_to(run.folder.parent)
+        kept = " (with --keep DIR, which keeps its files)" if ours else ""
+        raise StartFailed(
+            f"{error}\nTry it by hand{kept}: cd {spec.folder} && {spec.start}"
+        ) from error
 
 
 class Watcher:
@@ -224,8 +263,9 @@ class Watcher:
         self._show = show_results
         self._prefix = prefix
         self._group = ""
-        self._live = sys.stderr.isatty()
-        self._colors = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        escapes = os.environ.get("TERM", "dumb") != "dumb"
+        self._live = escapes and sys.stderr.isatty()
+        self._colors = escapes and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def on_check(self, check: Check, number: int, of: int) -> None:
         if self._live:
@@ -284,16 +324,22 @@ def run_checks(words: Sequence[str], base: Path) -> int:
     write(arguments.html, base, lambda: page.render(made))
     if to_files:
         print(f"\n{report.summary(made)}")
-    return SOME_BROKEN if made["broken"] else ALL_HELD
+    if made["broken"]:
+        return SOME_BROKEN
+    if not made["held"]:
+        raise UsageError("nothing was judged: none of these checks applies to this server")
+    return ALL_HELD
 
 
 def print_list(chosen: list[Check]) -> None:
+    """Each with the flags that it needs beside --start and --url."""
     group = ""
     for check in chosen:
         if check.group != group:
             group = check.group
             print(f"{checks.GROUPS[group]}")
-        print(f"  {check.name:<26}{check.title}")
+        needs = " ".join(f"--{flag}" for flag in check.needs)
+        print(f"  {check.name:<26}{check.title}{needs and f'  [{needs}]'}")
 
 
 def main() -> int:
@@ -301,14 +347,16 @@ def main() -> int:
     # `bazel run` starts it elsewhere; what the user names is where the user is.
     base = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")).resolve()
     # Ends as on Ctrl-C: with everything that it started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     words = sys.argv[1:]
     try:
         return run_checks(words, base)
     except (UsageError, StartFailed) as error:
         what = "the server did not start: " if isinstance(error, StartFailed) else ""
         print(f"check: {what}{error}", file=sys.stderr)
-        return COULD_NOT_RUN
+        return NOT_JUDGED
     except KeyboardInterrupt:
         print("check: stopped", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -9,8 +9,7 @@ from integration_tests.check.checks import NotApplicable, Verdict, check, judge
 from integration_tests.check.load import Outcome
 from integration_tests.check.reload import need_steady
 from integration_tests.check.run import Run
-from integration_tests.check.target import StartFailed, Target
-from integration_tests.harness.processes import command_line
+from integration_tests.check.target import StartFailed, Target, names
 
 KILL = "docs/10-kill-9.md"
 KILLS = 3
@@ -108,7 +107,8 @@ class Left:
     """What was left of a server whose main process was killed, and what a start then did."""
 
     seconds: float
-    processes: list[str]
+    processes: int
+    names: str
     start: str  # empty: it served again
 
 
@@ -118,7 +118,8 @@ def main_killed(run: Run) -> Left:
     target.kill_process(target.main())
     gone = run.happens(target.tree.gone)
     seconds = time.monotonic() - begin
-    left = [] if gone else [command_line(pid) for pid in target.processes()]
+    left = [] if gone else target.processes()
+    named = names(left)
     # What was left may still answer, while the new one tries to get the port.
     patience = 1 if gone else run.options.patience
     output = run.new_folder("output")
@@ -127,7 +128,7 @@ def main_killed(run: Run) -> Left:
         start = started_again(again)
     finally:
         run.end_server()
-    return Left(seconds, left, start)
+    return Left(seconds, len(left), named, start)
 
 
 def started_again(again: Target) -> str:
@@ -150,11 +151,10 @@ def death_main(run: Run) -> Verdict:
     left = run.once(main_killed)
     if not left.processes:
         return judge(True, f"all had gone after {left.seconds:.1f} s", seconds=left.seconds)
-    names = ", ".join(sorted(set(left.processes)))[:200]
     return judge(
         False,
-        f"after {left.seconds:.0f} s {len(left.processes)} processes were left: {names}",
-        left=len(left.processes),
+        f"after {left.seconds:.0f} s {left.processes} processes were left: {left.names}",
+        left=left.processes,
     )
 
 

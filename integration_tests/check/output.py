@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from integration_tests.check.checks import NotApplicable, Verdict, check, judge
+from integration_tests.check.checks import NotApplicable, Verdict, broken, check, judge
 from integration_tests.check.run import Run
 from integration_tests.check.target import get
 
@@ -32,9 +32,9 @@ def lines_of(log: Path, pattern: re.Pattern[str]) -> int:
     title="No line is lost when the log is rotated",
     why="The lines of the moment in which something went wrong are those that one looks for.",
     chapter="docs/12-output.md",
+    needs=["log_file", "rotate"],
 )
 def output_rotation(run: Run) -> Verdict:
-    run.need(log_file="--log_file", rotate="--rotate")
     target = run.server()
     log = run.spec.folder / run.spec.log_file
     pattern = re.compile(run.spec.log_line)
@@ -50,6 +50,11 @@ def output_rotation(run: Run) -> Verdict:
             time.sleep(max(0.2, run.options.seconds / 12))
             os.rename(log, f"{log}.{number}")
             ran = target.command("rotate", run.spec.rotate)
+            if not run.happens(log.exists):
+                return broken(
+                    f"renamed, {log} was not opened again; the command's exit status was "
+                    f"{ran.status}"
+                )
         time.sleep(max(0.2, run.options.seconds / 12))
         outcome = load.stop()
     answered = outcome.requests - outcome.failed

@@ -9,9 +9,8 @@ from integration_tests.check.checks import HELD, NotApplicable, Verdict, broken,
 from integration_tests.check.load import Outcome
 from integration_tests.check.recorder import percentile
 from integration_tests.check.run import Reloaded, Run
-from integration_tests.check.target import Address
+from integration_tests.check.target import Address, names
 from integration_tests.harness.client import RawConnection, Response, request
-from integration_tests.harness.processes import command_line
 from integration_tests.harness.waiting import wait_until
 
 REPLACING = "docs/09-replacing-workers.md"
@@ -41,11 +40,6 @@ def need_steady(run: Run) -> None:
         raise NotApplicable(
             f"it loses requests without any reload (see reload.steady: {outcome.detail()})"
         )
-
-
-def need_reload(run: Run) -> None:
-    run.need(reload="--reload")
-    need_steady(run)
 
 
 def judge_reloaded(reloaded: Reloaded, one_each: bool = False, **more: Any) -> Verdict:
@@ -82,7 +76,7 @@ def reload_steady(run: Run) -> Verdict:
 
 def busy(run: Run) -> Reloaded:
     """As many requests as it can answer, and reloads."""
-    need_reload(run)
+    need_steady(run)
     return run.under_reloads(1, all_=True, connections=run.options.connections)
 
 
@@ -92,6 +86,7 @@ def busy(run: Run) -> Reloaded:
     why="A request that crosses with the close of its connection is lost, and the client can't "
     "know whether it was done.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_busy(run: Run) -> Verdict:
     reloaded = run.once(busy)
@@ -117,6 +112,7 @@ def phases(reloaded: Reloaded) -> dict[str, float]:
     title="Answers keep coming during a reload",
     why="A reload that makes everybody wait is an outage, even when nothing is lost.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_pause(run: Run) -> Verdict:
     reloaded = run.once(busy)
@@ -138,9 +134,10 @@ def reload_pause(run: Run) -> Verdict:
     title="Idle connections survive a reload",
     why="A client may use its idle connection at the very moment in which it is closed.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_idle(run: Run) -> Verdict:
-    need_reload(run)
+    need_steady(run)
     idle = run.options.connections
     run.server()
     with run.load(connections=0, idle=idle) as load:
@@ -152,14 +149,15 @@ def reload_idle(run: Run) -> Verdict:
         reload = run.reload()
         load.witness.use_resting()
         outcome = load.stop()
-    if outcome.closed and reload.end - begin > 0.5 and not idle_for(run, reload.end - begin):
+    closed = outcome.unannounced
+    if closed and reload.end - begin > 0.5 and not idle_for(run, reload.end - begin):
         raise NotApplicable(
             f"the reload took {reload.end - begin:.1f} s, and it closes connections that rest as "
             "long without a reload"
         )
     return judge(
-        outcome.closed == 0 and outcome.failed == 0,
-        f"{outcome.closed} of {idle} idle connections closed, {outcome.failed} requests failed",
+        closed == 0 and outcome.failed == 0,
+        f"{closed} of {idle} idle connections closed without a word, {outcome.failed} requests failed",
         **{**outcome.figures(), "idle": idle},
     )
 
@@ -179,9 +177,10 @@ def idle_for(run: Run, seconds: float) -> bool:
     why="Most keep-alive connections of a real server rest most of the time, and a request may "
     "be on its way while its connection is closed.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_slow(run: Run) -> Verdict:
-    need_reload(run)
+    need_steady(run)
     connections = run.options.connections
     reloaded = run.under_reloads(connections=connections, max_rate=SLOW_RATE * connections)
     verdict = judge_reloaded(reloaded)
@@ -215,9 +214,10 @@ def probe(run: Run, pieces: list[bytes], answers: int) -> None:
     title="Requests whose first half has come are answered",
     why="A reload finds some request half read at any moment; its client has done nothing wrong.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_halves(run: Run) -> Verdict:
-    need_reload(run)
+    need_steady(run)
     whole = request("GET", Address.of(run.spec.url).target)
     probe(run, [whole[: len(whole) // 2], whole[len(whole) // 2 :]], 1)
     # Each on a connection of its own, so that only what is in progress is judged.
@@ -231,9 +231,10 @@ def reload_halves(run: Run) -> Verdict:
     title="Pipelined requests are answered",
     why="What has been sent behind a request is in the server's buffer, and gone with it.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_pipelined(run: Run) -> Verdict:
-    need_reload(run)
+    need_steady(run)
     probe(run, [2 * request("GET", Address.of(run.spec.url).target)], 2)
     return judge_reloaded(run.under_reloads(connections=16, pipeline=8))
 
@@ -243,9 +244,10 @@ def reload_pipelined(run: Run) -> Verdict:
     title="New connections are accepted during a reload",
     why="A connection that waits in the queue of a listening socket is reset when that is closed.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_new_connections(run: Run) -> Verdict:
-    need_reload(run)
+    need_steady(run)
     # A rate that leaves ports: each connection keeps one for a minute (TIME_WAIT).
     return judge_reloaded(
         run.under_reloads(connections=8, close=True, max_rate=1500), one_each=True
@@ -257,10 +259,10 @@ def reload_new_connections(run: Run) -> Verdict:
     title="Uploads in progress arrive",
     why="An upload takes longer than a reload, and is dear to repeat.",
     chapter=REPLACING,
+    needs=["reload", "upload_url"],
 )
 def reload_uploads(run: Run) -> Verdict:
-    run.need(upload_url="--upload_url")
-    need_reload(run)
+    need_steady(run)
     url = run.spec.upload_url
     body = {"url": url, "body_size": UPLOAD_BYTES, "split_ms": HALVES_MS}
     return judge_reloaded(run.under_reloads(connections=8, close=True, **body), one_each=True)
@@ -286,10 +288,10 @@ class Download:
     title="Downloads in progress are completed",
     why="A slow client is in the middle of a response in every reload.",
     chapter=REPLACING,
+    needs=["reload", "download_url"],
 )
 def reload_downloads(run: Run) -> Verdict:
-    run.need(download_url="--download_url")
-    need_reload(run)
+    need_steady(run)
     run.server()
     first = Download(run).rest()
     if first.status != 200 or len(first.body) < DOWNLOAD_LEAST_BYTES:
@@ -326,20 +328,19 @@ def reload_downloads(run: Run) -> Verdict:
     title="The old processes go",
     why="Each that stays keeps its memory, and its old code may still answer somebody.",
     chapter=REPLACING,
+    needs=["reload"],
 )
 def reload_old_processes(run: Run) -> Verdict:
-    run.need(reload="--reload")
     target = run.server()
     for _ in range(2):
         run.reload()
     gone = run.happens(lambda: len(target.processes()) == target.size)
     gone = gone or len(target.processes()) < target.size
     left = target.processes()
-    commands = sorted({command_line(pid) for pid in left})
     return judge(
         gone,
         f"{target.size} processes after the start, {len(left)} after reloads"
-        + ("" if gone else f" and {run.options.patience:g} s: {', '.join(commands)[:200]}"),
+        + ("" if gone else f" and {run.options.patience:g} s: {names(left)}"),
         at_first=target.size,
         after=len(left),
     )
@@ -350,17 +351,17 @@ def reload_old_processes(run: Run) -> Verdict:
     title="A reload that can't be leaves it serving",
     why="Somebody deploys a typing error one day; the old code must go on.",
     chapter=REPLACING,
+    needs=["reload", "break", "mend"],
 )
 def reload_broken(run: Run) -> Verdict:
-    run.need(break_="--break", mend="--mend")
-    need_reload(run)
+    need_steady(run)
     target = run.server()
     with run.load(connections=8, max_rate=400) as load:
         load.wait_ready()
         target.command("break", run.spec.break_)
         try:
             # One that is refused says so, or by starting nothing in this time.
-            ran = run.reload(BROKEN_SECONDS).ran
+            ran = run.reload(min(BROKEN_SECONDS, run.options.patience)).ran
             time.sleep(0.5)
             lives = target.serves()
         finally:

@@ -8,6 +8,7 @@ import os
 import platform
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -35,9 +36,10 @@ VERSION = "0.1"
 Value = TypeVar("Value")
 
 # A reload that starts no process in this time after its command's end replaces nothing, when none
-# did before; and processes that stay for so long while nothing happens are not to be replaced.
+# did before; and processes that stay for so long while nothing happens (a share of the patience)
+# are not to be replaced.
 BIRTH_SECONDS = 1.0
-REST_SECONDS = 3.0
+REST = 0.3
 # Between two reloads of a load, and for a server that shows no sign of the end of one.
 PAUSE_SECONDS = 0.15
 # For all the reloads of one load.
@@ -126,7 +128,12 @@ class Run:
         """Another server, as after a boot."""
         self.end_server()
         self._staying = set()
-        self._target = Target(self.spec, self.recorder, self.new_folder("output"))
+        self._target = Target(
+            self.spec,
+            self.recorder,
+            self.new_folder("output"),
+            start_timeout=2 * self.options.patience,
+        )
         self._target.start()
         return self._target
 
@@ -140,12 +147,6 @@ class Run:
             wait_until(Address.of(self.spec.url).free, 5)
 
     # Conditions.
-
-    def need(self, **what: str) -> None:
-        """`need(reload="--reload")`: raises NotApplicable when the spec has no such thing."""
-        for name, flag in what.items():
-            if not getattr(self.spec, name):
-                raise NotApplicable(f"needs {flag}, which is not given")
 
     def once(self, scenario: Callable[[Run], Value]) -> Value:
         """What several checks look at happens once in a run."""
@@ -203,7 +204,7 @@ class Run:
                 last, since = workers, now
             new, old = workers - before, before & workers - self._staying
             self._replacing = self._replacing or bool(new)
-            if new and now > since + REST_SECONDS:
+            if new and now > since + REST * self.options.patience:
                 self._staying |= old
             done = done or bool(new) and not old - self._staying
             if ran.status != 0 and now > asked + BIRTH_SECONDS:
@@ -273,6 +274,10 @@ class Run:
         }
 
     def _verdict(self, check: Check) -> Verdict:
+        missing = [f"--{flag}" for flag in check.needs if not self.spec.given(flag)]
+        if missing:
+            given = "which is not given" if len(missing) == 1 else "which are not given"
+            return Verdict(NOT_APPLICABLE, f"needs {' and '.join(missing)}, {given}")
         try:
             verdict = check.function(self)
         except NotApplicable as reason:
@@ -283,6 +288,14 @@ class Run:
             return broken(f"the server does not start again: {lines[0]}{last}")
         except (TimeoutError, OSError) as error:
             return broken(f"{type(error).__name__}: {error}")
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001: a user's check may fail in any way
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise UsageError(
+                f"the check {check.name} itself fails: {type(error).__name__}: {error}"
+                f" ({at.filename}, line {at.lineno})"
+            ) from error
         if not isinstance(verdict, Verdict):
             raise UsageError(f"the check {check.name} returned no verdict but {verdict!r}")
         return verdict

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from integration_tests.check.checks import NotApplicable, Verdict, check, judge
 from integration_tests.check.run import Run
-from integration_tests.check.target import Address, Ran, alive
+from integration_tests.check.target import Address, Ran, alive, names
 from integration_tests.harness.client import RawConnection, request
-from integration_tests.harness.processes import command_line
 
-PROMISES = "docs/05-config-flag.md"
+SIGNALS = "docs/07-signals.md"
 IN_FLIGHT = 8
 IDLE = 4
 # systemd.service(5), SuccessExitStatus=: these are clean ends of a service, too.
@@ -30,7 +29,8 @@ class Stopped:
     free: bool
     gone: bool
     seconds: float
-    left: list[str]
+    left: int
+    names: str
     status: int | None
     main_ended: bool
 
@@ -48,6 +48,7 @@ def stopped(run: Run) -> Stopped:
     answered = sum(is_answered(connection) for connection in waiting)
     gone = run.happens(target.tree.gone, max(0.1, begin + run.options.patience - time.monotonic()))
     seconds = time.monotonic() - begin
+    left = target.processes()
     found = Stopped(
         ran=ran,
         sent=len(waiting),
@@ -55,7 +56,8 @@ def stopped(run: Run) -> Stopped:
         free=run.happens(address.free, 1),
         gone=gone,
         seconds=seconds,
-        left=[command_line(pid) for pid in target.processes()],
+        left=len(left),
+        names=names(left),
         status=target.main_status(main),
         main_ended=not alive(main),
     )
@@ -89,10 +91,10 @@ def is_answered(connection: RawConnection) -> bool:
     "stop.in_flight",
     title="Requests in flight are answered",
     why="A deployment stops servers all day; what they had begun must not be half done.",
-    chapter=PROMISES,
+    chapter=SIGNALS,
+    needs=["slow_url"],
 )
 def stop_in_flight(run: Run) -> Verdict:
-    run.need(slow_url="--slow_url")
     found = run.once(stopped)
     return judge(
         found.answered == found.sent,
@@ -106,17 +108,16 @@ def stop_in_flight(run: Run) -> Verdict:
     "stop.nothing_left",
     title="No process is left",
     why="A process that stays holds memory, locks and files, and its successor fails.",
-    chapter=PROMISES,
+    chapter=SIGNALS,
 )
 def stop_nothing_left(run: Run) -> Verdict:
     found = run.once(stopped)
     if found.gone:
         return judge(True, f"all had gone after {found.seconds:.2f} s", seconds=found.seconds)
-    names = ", ".join(sorted(set(found.left)))[:200]
     return judge(
         False,
-        f"after {found.seconds:.0f} s {len(found.left)} were left: {names}",
-        left=len(found.left),
+        f"after {found.seconds:.0f} s {found.left} were left: {found.names}",
+        left=found.left,
     )
 
 
@@ -124,7 +125,7 @@ def stop_nothing_left(run: Run) -> Verdict:
     "stop.port_free",
     title="The port is free",
     why="Whoever comes next wants to listen there.",
-    chapter=PROMISES,
+    chapter=SIGNALS,
 )
 def stop_port_free(run: Run) -> Verdict:
     found = run.once(stopped)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,6 +49,15 @@ class Spec:
     download_url: str = ""  # answers with several megabytes
     download_bytes: int = 0  # and that is the answer to a POST of so many bytes
     notes: tuple[str, ...] = ()
+
+    def given(self, flag: str) -> str:
+        """What was said with --`flag`."""
+        return getattr(self, field_of(flag))
+
+
+def field_of(flag: str) -> str:
+    """The Spec's name for what a flag says: `break` is a word of Python's."""
+    return "break_" if flag == "break" else flag
 
 
 class StartFailed(Exception):
@@ -135,6 +146,12 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def names(pids: Iterable[int]) -> str:
+    """What processes are called, for a sentence: each name once, without the folders in it."""
+    found = {re.sub(r"(?<!\S)/(\S*/)?(?=\S)", "", command_line(pid)) for pid in pids}
+    return ", ".join(sorted(found))[:200]
+
+
 def environment() -> dict[str, str]:
     """For the server and its commands: administrators' programs are in the PATH, Bazel is not."""
     kept = {
@@ -213,7 +230,8 @@ class Target:
     def _why_silent(self) -> str:
         response = get(self.spec.url, 1)
         what = f"answers with status {response.status}" if response else "does not answer"
-        return f"{self.spec.url} {what} after {self.start_timeout:g} s"
+        remedy = "name what is answered with 2xx" if response else "is that where it listens?"
+        return f"{self.spec.url} {what} after {self.start_timeout:g} s ({remedy})"
 
     def output(self) -> str:
         """What it and its starter said on the standard output and error."""

@@ -1,5 +1,7 @@
 """Starting programs so that no process of theirs outlives the test."""
 
+import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -7,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import Any, Iterator, Mapping, Optional, Sequence, Union
 
 from integration_tests.harness import guard
 from integration_tests.harness.waiting import wait_readable, wait_until
@@ -202,3 +204,19 @@ class ProcessTree:
         traceback: Optional[TracebackType],
     ) -> None:
         self.kill_all()
+
+
+@contextlib.contextmanager
+def adopted_descendants() -> Iterator[None]:
+    """Daemons come to this process instead of init, and none of them survives the block.
+
+    A ProcessTree has a guard for that, between the test and the program. Here the test itself is
+    the guard: a shell needs a terminal of its own, and /proc shall name the test as the parent of
+    a daemon.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(guard.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
+    try:
+        yield
+    finally:
+        guard.kill_descendants()

@@ -7,8 +7,8 @@
 //   POST /task?ms=N   what a task worker made of the body (the same), after N milliseconds there;
 //                     with &async=1: 202 and the task's id, once the task is accepted
 //   GET  /task/ID     what is known of that task
-//   POST /ledger      the body is an id: writes "begin ID", works, writes "end ID", answers "done
-//   ID"
+//   POST /ledger?ms=N the body is an id: writes "begin ID", works for N milliseconds (5), writes
+//                     "end ID", answers "done ID"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -35,7 +35,7 @@ using graceful::Request;
 using graceful::Response;
 
 constexpr int kLongestSleepMs = 60'000;
-constexpr std::chrono::milliseconds kLedgerWork(5);
+constexpr int kLedgerWorkMs = 5;
 constexpr std::string_view kTaskPath = "/task/";
 
 graceful::UniqueFd ledger;
@@ -46,11 +46,14 @@ int Milliseconds(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? ms : -1;
 }
 
+bool Bearable(int ms) { return ms >= 0 && ms <= kLongestSleepMs; }
+constexpr std::string_view kBearable = "ms must be a number from 0 to 60000\n";
+
 void Sleep(const Request& request, Response& response) {
   const int ms = Milliseconds(request.Query("ms"));
-  if (ms < 0 || ms > kLongestSleepMs) {
+  if (!Bearable(ms)) {
     response.status = 400;
-    response.body = fmt::format("ms must be a number from 0 to {}\n", kLongestSleepMs);
+    response.body = kBearable;
     return;
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
@@ -72,13 +75,17 @@ void Write(std::string_view word, std::string_view id) {
 
 void Ledger(const Request& request, Response& response) {
   const bool one_line = !request.body.empty() && request.body.find('\n') == std::string_view::npos;
-  if (!ledger || !one_line) {
+  const std::string_view text = request.Query("ms");
+  const int ms = text.empty() ? kLedgerWorkMs : Milliseconds(text);
+  if (!ledger || !one_line || !Bearable(ms)) {
     response.status = ledger ? 400 : 404;
-    response.body = ledger ? "the body must be an id, one line\n" : "ledger_file is not set\n";
+    response.body = !ledger     ? "ledger_file is not set\n"
+                    : !one_line ? "the body must be an id, one line\n"
+                                : kBearable;
     return;
   }
   Write("begin", request.body);
-  std::this_thread::sleep_for(kLedgerWork);
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
   Write("end", request.body);
   response.body = fmt::format("done {}", request.body);
 }
@@ -87,11 +94,9 @@ void Ledger(const Request& request, Response& response) {
 void StartTask(const Request& request, Response& response) {
   const std::string_view text = request.Query("ms");
   const int ms = text.empty() ? 0 : Milliseconds(text);
-  if (request.worker.Setting("task_worker_num") == "0" || ms < 0 || ms > kLongestSleepMs) {
-    response.status = ms < 0 || ms > kLongestSleepMs ? 400 : 404;
-    response.body = response.status == 400
-                        ? fmt::format("ms must be a number from 0 to {}\n", kLongestSleepMs)
-                        : "there are no task workers: task_worker_num is 0\n";
+  if (request.worker.Setting("task_worker_num") == "0" || !Bearable(ms)) {
+    response.status = Bearable(ms) ? 404 : 400;
+    response.body = Bearable(ms) ? "there are no task workers: task_worker_num is 0\n" : kBearable;
     return;
   }
   std::string id;

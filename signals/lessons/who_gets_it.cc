@@ -26,6 +26,10 @@ WhoGotIt FindWhoGetsIt() {
   session.BringToForeground(Actor::kMake);
   session.PressControl('C');
   found.ctrl_c_after_fg = session.Collect();
+
+  session.BringToForeground(Actor::kShell);
+  session.PressControl('C');
+  found.ctrl_c_at_prompt = session.Collect();
   return found;
 }
 

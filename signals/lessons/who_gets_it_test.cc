@@ -41,5 +41,10 @@ TEST_F(WhoGetsItTest, TheKeyFollowsTheForeground) {
   EXPECT_EQ(found_.ctrl_c_after_fg, expected);
 }
 
+// The daemon was in the shell's group until it called setsid(2).
+TEST_F(WhoGetsItTest, AtThePromptTheShellAloneIsInTheForeground) {
+  EXPECT_EQ(found_.ctrl_c_at_prompt, (Sightings{{Actor::kShell, Seen{{SIGINT, kKernel}}}}));
+}
+
 }  // namespace
 }  // namespace graceful

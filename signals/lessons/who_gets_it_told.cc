@@ -34,10 +34,12 @@ void Tell() {
   Print("kill PID-of-less:", found.kill_pid);
   Print("kill -PID-of-make:", found.kill_group);
   Print("fg make, then Ctrl-C:", found.ctrl_c_after_fg);
+  Print("Ctrl-C at the prompt:", found.ctrl_c_at_prompt);
   fmt::print(
       "\nA key goes to the foreground process group of the terminal, and to all of it. The shell\n"
-      "isn't in it. `kill PID` reaches one process, `kill -PID` a group, also in the background.\n"
-      "None of them reached the daemon: it has left the session, and with it the terminal.\n");
+      "is a group of its own, in the foreground while it shows its prompt. `kill PID` reaches one\n"
+      "process, `kill -PID` a group, also in the background. None of them reached the daemon: it\n"
+      "has left the session, and with it the terminal.\n");
 }
 
 }  // namespace

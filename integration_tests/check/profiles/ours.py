@@ -25,7 +25,7 @@ def spec(folder: Path, port: int) -> Spec:
     good = folder / "good.so"
     handler = folder / "handler.so"
     for file in (good, handler):
-        shutil.copyfile(runfile("reload/handlers/echo.so"), file)
+        shutil.copyfile(runfile("integration_tests/handlers/logs_requests.so"), file)
     control = folder / "control"
     url = f"http://127.0.0.1:{port}"
     return Spec(
@@ -40,9 +40,14 @@ def spec(folder: Path, port: int) -> Spec:
         break_=f"echo broken >{handler}.new && mv {handler}.new {handler}",
         mend=f"cp {good} {handler}.new && mv {handler}.new {handler}",
         stop="kill -TERM {pid}",
+        log_file=f"{folder}/log",
+        rotate=f"{ctl} --control_socket {control} reopen",
         slow_url=f"{url}/sleep?ms=500",
         upload_url=f"{url}/echo",
         download_url=f"{url}/echo",
         download_bytes=DOWNLOAD_BYTES,
-        notes=("2 workers, the echo handler; reload with ctl, which returns when it is done",),
+        notes=(
+            "2 workers, the echo handler, and a line in the log for each request",
+            "reload with ctl, which returns when it is done",
+        ),
     )
