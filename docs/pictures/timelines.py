@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from daemon_methods.tests.processes import adopted_descendants
 from docs.pictures.tree import name_of
 from integration_tests.check.checks import CHECKS
 from integration_tests.check.cli import judge_server, load_checks
 from integration_tests.check.drawing import Span, picture, span
 from integration_tests.check.profiles import registry
 from integration_tests.check.run import Options, Run
+from integration_tests.harness.processes import adopted_descendants
 from integration_tests.harness.waiting import wait_until
 
 Report = dict[str, Any]
