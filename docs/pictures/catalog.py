@@ -25,4 +25,5 @@ PICTURES: dict[str, Callable[[Path], str]] = {
     "tasks": timelines.tasks,
     "output": servers.output,
     "judging": timelines.judging,
+    "choosing": servers.containers,
 }

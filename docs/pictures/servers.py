@@ -1,22 +1,27 @@
-"""Pictures of the server from inside: who holds which descriptors, and where lines go."""
+"""Pictures of the server: who holds which descriptors, where lines go, who is process 1."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from docs.pictures.flow import Bar, bars
 from docs.pictures.methods import shown_as_master
 from docs.pictures.tree import Moment, Process, look, tree
+from integration_tests.check.target import alive
+from integration_tests.harness.processes import ProcessTree
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.server import Server
 from integration_tests.harness.waiting import wait_until
 from integration_tests.printing import PRINTS, Printing, printed
 
 LISTENING, CLIENTS = "listens on", "clients' sockets, descriptor:inode"
+STOPPED, STOP_SECONDS = "after SIGTERM to process 1", 2
+NAMESPACE = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
 PRINTING, ROTATIONS, LINES_A_FILE = 8, 3, 2_000
 
 
@@ -109,3 +114,50 @@ def by_worker(lines: Counter[tuple[int, int]]) -> dict[str, int]:
     for (pid, _), count in lines.items():
         counts[f"worker {pid}"] += count
     return dict(sorted(counts.items()))
+
+
+def containers(folder: Path) -> str:
+    server = runfile("reload/server").resolve()
+    options = f"--port 0 --worker_num 1 --handler {runfile('reload/handlers/echo.so').resolve()}"
+    columns = {"parent": 300, STOPPED: 400}
+    moments = []
+    for number, command in enumerate(["server; exit $?", "exec server"]):
+        log = folder / f"log{number}"
+        words = command.replace("server", f"{server} {options}")
+        with log.open("wb") as output:
+            started = ProcessTree([*NAMESPACE, "sh", "-c", words], stdout=output, stderr=output)
+        with started:
+            wait_until(lambda log=log: "ready" in log.read_text(), 20, "the server to be ready")
+            moments.append(Moment(f"sh -c '{command}'", stopped(started), bool(number)))
+    return tree(
+        "A container is stopped by a SIGTERM to its process 1",
+        "Twice the same server in a PID namespace. With a shell as process 1 SIGTERM does nothing; "
+        "as process 1 itself the server stops.",
+        columns,
+        moments,
+    )
+
+
+def stopped(started: ProcessTree) -> list[Process]:
+    """The processes, with the pids that they have inside, and who is left after a SIGTERM."""
+    inside = {pid: inner for pid in started.descendants() if (inner := pid_inside(pid))}
+    first = next(pid for pid, inner in inside.items() if inner == 1)
+    found = look(inside)
+    os.kill(first, signal.SIGTERM)
+    with suppress(TimeoutError):
+        wait_until(lambda: not alive(first), STOP_SECONDS)
+    processes = []
+    for process in found:
+        parent = str(inside.get(process.parent, 0))
+        words = {"parent": parent, STOPPED: "still there" if alive(process.pid) else "gone"}
+        processes.append(
+            replace(process, pid=inside[process.pid], parent=int(parent), words=words)
+        )
+    return shown_as_master(processes)
+
+
+def pid_inside(pid: int) -> int | None:
+    """In the innermost namespace; None when that is this one."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    pids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+    return int(pids[-1]) if len(pids) > 1 else None

@@ -49,6 +49,7 @@ class Moment:
 
     caption: str
     processes: Sequence[Process]
+    elsewhere: bool = False  # other processes than before, whatever their numbers
 
 
 def name_of(pid: int) -> str:
@@ -131,7 +132,9 @@ def tree(title: str, told: str, columns: Mapping[str, int], moments: Sequence[Mo
     parts: list[Child] = [_text(name, x, 32 + ROW, "head") for name, x in columns.items()]
     y, before = 32 + ROW, dict[int, Process]()
     for moment in moments:
-        if before:
+        if moment.elsewhere:
+            before = {}
+        if moment is not moments[0]:
             parts.append(node("line", class_="rule", x1=MARGIN, x2=WIDTH - MARGIN, y1=y, y2=y))
             y += 24
         parts.append(_text(moment.caption, MARGIN, y, "caption"))
