@@ -404,6 +404,8 @@ TEST_F(HangingStartTest, AStarterThatIgnoresHangupsWaitsOn) {
   StartHanging();
   signal(SIGHUP, SIG_DFL);
   kill(starter_, SIGHUP);
+  // A starter that did not obey would have it pending, and end the daemon when it reads it.
+  while (std::stoull(Status(starter_)["ShdPnd"], nullptr, 16) != 0) std::this_thread::yield();
   release_.write_end.Reset();
   Finish();
   EXPECT_TRUE(end_.Cleanly()) << end_.Describe();
