@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -11,8 +13,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <system_error>
@@ -99,6 +104,19 @@ void DropCapabilities() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[2] = {};
   Check(syscall(SYS_capset, &header, none), "capset");
+}
+
+// The kernel kills this process, or a child of it, where it makes this system call.
+void KillAtCall(unsigned number) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {std::size(filter), filter};
+  Check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl", "PR_SET_NO_NEW_PRIVS");
+  Check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "prctl", "PR_SET_SECCOMP");
 }
 
 // A process that daemonizes itself, seen from what started it.
@@ -188,6 +206,20 @@ TEST_F(DaemonizeTest, LivesInASessionThatItDoesNotLead) {
   EXPECT_EQ(stat.terminal, 0);
   EXPECT_EQ(stat.parent, getpid()) << "the nearest subreaper, this test";
   EXPECT_FALSE(fs::exists("/proc/" + std::to_string(stat.session))) << "its leader has exited";
+}
+
+// What the second fork is for: /dev/tty is the controlling terminal, for who has one.
+TEST_F(DaemonizeTest, ATerminalThatItOpensDoesNotBecomeItsControllingTerminal) {
+  Start([this] {
+    Startup startup = Daemonize(options_);
+    const UniqueFd master(Check(posix_openpt(O_RDWR | O_NOCTTY), "posix_openpt"));
+    Check(unlockpt(master.Get()), "unlockpt");
+    const UniqueFd terminal(Check(open(ptsname(master.Get()), O_RDWR), "open", "a terminal"));
+    startup.Ready(open("/dev/tty", O_RDWR) == -1 ? std::strerror(errno) : "it is");
+    return 0;
+  });
+  Finish();
+  EXPECT_EQ(out_text_, std::string(std::strerror(ENXIO)) + "\n") << err_text_;
 }
 
 TEST_F(DaemonizeTest, HasTheFolderAndTheUmaskThatWereAsked) {
@@ -325,6 +357,20 @@ TEST_F(DaemonizeTest, TheStarterSaysHowADaemonDied) {
   EXPECT_TRUE(NothingRuns()) << "its child was left";
 }
 
+// The channel's end tells it: no pid of a daemon was reported yet.
+TEST_F(DaemonizeTest, TheStarterSaysThatItWasGoneBetweenTheForks) {
+  Start([this] {
+    KillAtCall(SYS_setsid);
+    Startup startup = Daemonize(options_);
+    return 0;
+  });
+  Finish();
+  EXPECT_EQ(end_.Describe(), "exited with status 1");
+  EXPECT_EQ(err_text_, "daemonize_test: the daemon was gone before it was ready; see " +
+                           options_.log_file + "\n");
+  EXPECT_TRUE(NothingRuns());
+}
+
 TEST_F(DaemonizeTest, WhatCannotWorkIsRefusedBeforeAnyFork) {
   options_.log_file = folder_ / "missing" / "log";
   const pid_t self = getpid();
@@ -404,6 +450,8 @@ TEST_F(HangingStartTest, AStarterThatIgnoresHangupsWaitsOn) {
   StartHanging();
   signal(SIGHUP, SIG_DFL);
   kill(starter_, SIGHUP);
+  // A starter that did not obey would have it pending, and end the daemon when it reads it.
+  while (std::stoull(Status(starter_)["ShdPnd"], nullptr, 16) != 0) std::this_thread::yield();
   release_.write_end.Reset();
   Finish();
   EXPECT_TRUE(end_.Cleanly()) << end_.Describe();
