@@ -56,6 +56,20 @@ def test_killed_workers_cost_no_connection(server_factory, start_witness, target
     assert sum(slot["given_up"] for slot in slots) == told
 
 
+def test_only_what_is_idempotent_is_run_again(server_factory) -> None:
+    """A GET that kills its worker kills one more and no third; a POST kills that one alone."""
+    server = server_factory(handler=runfile("integration_tests/handlers/misbehaves.so"), worker_num=1)
+    with server.connect() as connection:
+        for method, deaths, rerun in [("POST", 1, 0), ("GET", 3, 1)]:
+            connection.send(request(method, "/abort"))
+            answer = connection.read_response(20)
+            assert answer.status == 503 and answer.headers["retry-after"] == "0"
+            (slot,) = server.slots()
+            assert (slot["deaths"], slot["rerun"]) == (deaths, rerun)
+        assert connection.get("/", 20).status == 200, "the connection is still there"
+    assert server.slots()[0]["given_up"] == 2
+
+
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 

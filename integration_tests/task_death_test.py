@@ -128,6 +128,25 @@ def test_ten_thousand_tasks_exactly_once(
     assert balance == 10_000
 
 
+def test_a_death_between_effect_and_result_repeats_no_effect(
+    server_factory, tmp_path: Path
+) -> None:
+    """The one moment that the ids are for, in each of ten tasks."""
+    database = tmp_path / "deposits.db"
+    server = server_factory(
+        handler=runfile("integration_tests/handlers/dies_after_effect.so"),
+        worker_num=1, task_worker_num=1, ledger_file=database,
+    )
+    names = [f"name-{number}" for number in range(10)]
+    with server.connect() as connection:
+        for name in names:
+            assert connection.post("/deposit", name.encode(), 30).body == b"done " + name.encode()
+    assert tasks(server)["retried"] == 10
+    assert server.stop() == 0
+    with sqlite3.connect(database) as deposits:
+        assert [name for (name,) in deposits.execute("SELECT name FROM deposit")] == names
+
+
 def test_a_killed_worker_leaves_its_requests_waiting(server_factory) -> None:
     server = server_factory(worker_num=1, task_worker_num=1)
     with server.connect() as deferred, server.connect() as accepted:

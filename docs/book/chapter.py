@@ -9,16 +9,19 @@ A fenced block of kind `console` is a transcript. Its lines:
 
 A comment before the block sets what is not to be seen in it, in any order and separated by commas:
 
-    <!-- run: window 2, runs on, any order, systemd -->
+    <!-- run: window 2, runs on, any order, systemd, needs nginx -->
 
 `window 2`: another terminal, opened when it is first named. `runs on`: the last command does not
 give the prompt back. `any order`: the lines may come in another order, as two processes print
 them. `systemd`: systemctl and journalctl talk to a systemd of the chapter's own.
+`needs nginx`: left out where that is not installed.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +64,13 @@ class Block:
     @property
     def any_order(self) -> bool:
         return "any order" in self.options
+
+    @property
+    def missing(self) -> str:
+        """The program that it needs and that is not installed here."""
+        needed = [o.split()[1] for o in self.options if o.startswith("needs ")]
+        path = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
+        return next((name for name in needed if not shutil.which(name, path=path)), "")
 
     @property
     def steps(self) -> list[Step]:

@@ -136,6 +136,9 @@ def play(path: str, fresh: bool) -> None:
     seen = []
     try:
         for block in script:
+            if block.missing:
+                seen.append(None)
+                continue
             if block.window not in windows or not windows[block.window].open:
                 windows[block.window] = Window()
             seen.append(play_block(block, windows[block.window], fresh))

@@ -18,8 +18,10 @@ def play(chapter: Path, fresh: bool = False) -> list[list[list[str]]]:
     return json.loads(place.output_of(runfile("docs/book/play.py"), str(chapter), *options))
 
 
-def differences(block: Block, seen: list[list[str]]) -> str:
+def differences(block: Block, seen: list[list[str]] | None) -> str:
     """What a transcript says and its run does not print, as a diff; empty when there is none."""
+    if seen is None:  # it was not run: Block.missing
+        return ""
     names = Names()
     for step, lines in zip(block.steps, seen, strict=True):
         found = match(step.expected, lines, names, block.any_order)
