@@ -206,7 +206,7 @@ def test_ctrl_c_ends_all_that_it_started(
     assert folder.is_dir()
     started.tree.signal(number)
     done = started.finish(30)
-    assert (done.status, done.err) == (130, "check: stopped\n")
+    assert (done.status, done.err) == (130, "check: stopped\n"), done
     assert not folder.exists()
 
 
