@@ -125,7 +125,8 @@ def daemon_umask(run: Run) -> Verdict:
 def daemon_standard_streams(run: Run) -> Verdict:
     descriptors = started_by_hand(run).main.descriptors
     streams = [descriptors.get(number, "closed") for number in range(3)]
-    wrong = [each for each in streams if each == "closed" or each.startswith(("/dev/pts", "/dev/tty"))]
+    bad = ("closed", "/dev/pts", "/dev/tty")
+    wrong = [each for each in streams if each.startswith(bad)]
     return judge(not wrong, ", ".join(streams), streams=streams)
 
 
@@ -153,7 +154,7 @@ def daemon_pid_file(run: Run) -> Verdict:
     found = started_by_hand(run)
     said = found.pid_file_text.split()
     locked = found.pid_file_locked
-    lock = "locked" if locked else "not locked: a stale one is told from a right one by its pid only"
+    lock = "locked" if locked else "not locked: a stale one is known by its pid only"
     right = bool(said) and said[0] == str(found.main.pid)
     return judge(right, f"{found.pid_file_text.strip()!r}, {lock}", locked=locked)
 
