@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 from urllib.parse import urlsplit
 
 from integration_tests.check import checks, page, report
@@ -256,20 +256,23 @@ def first_start(run: Run) -> None:
         ) from error
 
 
+def takes_escapes(stream: TextIO) -> bool:
+    """Is it a terminal that knows more than lines?"""
+    return os.environ.get("TERM", "dumb") != "dumb" and stream.isatty()
+
+
 class Watcher:
     """Tells how far a run is, on the standard error when somebody sits there."""
 
-    def __init__(self, show_results: bool, prefix: str = "") -> None:
+    def __init__(self, show_results: bool) -> None:
         self._show = show_results
-        self._prefix = prefix
         self._group = ""
-        escapes = os.environ.get("TERM", "dumb") != "dumb"
-        self._live = escapes and sys.stderr.isatty()
-        self._colors = escapes and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._live = takes_escapes(sys.stderr)
+        self._colors = takes_escapes(sys.stdout) and not os.environ.get("NO_COLOR")
 
     def on_check(self, check: Check, number: int, of: int) -> None:
         if self._live:
-            text = f"{self._prefix}{number + 1} of {of}: {check.title}"
+            text = f"{number + 1} of {of}: {check.title}"
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
         if self._show and check.group != self._group:
             self._clear()

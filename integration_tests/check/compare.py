@@ -52,7 +52,7 @@ class Progress:
 
     def __init__(self, server: str) -> None:
         self._server = server
-        self._live = sys.stderr.isatty()
+        self._live = cli.takes_escapes(sys.stderr)
 
     def on_check(self, check: Check, number: int, of: int) -> None:
         end = "" if self._live else "\n"

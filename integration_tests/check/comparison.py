@@ -90,10 +90,10 @@ def _figures(reports: list[Report]) -> Table:
     kills = max(_figure(report, "death.worker", "kills") or 0 for report in reports)
     head = [
         "server",
-        f"lost in {reloads} reloads",
+        f"lost in {reloads or 'the'} reloads",
         "connections closed",
         "longest pause",
-        f"lost in {kills} kill -9",
+        f"lost in {kills or 'the'} kill -9",
         "a stop answers",
         "and takes",
     ]
