@@ -76,8 +76,8 @@ def test_workers_that_cannot_start_are_told_to_the_shell(
 ) -> None:
     """The real server is not ready when it listens: its workers must have loaded the handler."""
     (tmp_path / "handler.so").write_text("no code")
-    line = f"{METHODS['config_flag'].program} --port 0 --log_file log.txt --handler handler.so"
-    said = fails(terminal, line)
+    line = f"{METHODS['config_flag'].program} --port 0 --worker_num 1 --log_file log.txt"
+    said = fails(terminal, f"{line} --handler handler.so")
     assert said.startswith(f"server: cannot start: slot 0: handler {tmp_path}/handler.so: dlopen: ")
 
 
