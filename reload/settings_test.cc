@@ -50,6 +50,7 @@ TEST(SettingsTest, ErrorsNameWhatIsWrongAndWhatWasMeant) {
   EXPECT_NE(ErrorOf({"--port", "65536"}).find("port"), std::string::npos);
   EXPECT_NE(ErrorOf({"--config", "/no/such/file"}).find("/no/such/file"), std::string::npos);
   EXPECT_NE(ErrorOf({"--config", WriteConfig("worker_num = \n= 3")}), "");
+  EXPECT_NE(ErrorOf({"--daemonize", "--log_file", "-"}).find("log_file '-'"), std::string::npos);
 }
 
 TEST(SettingsTest, HelpNamesEverySetting) {

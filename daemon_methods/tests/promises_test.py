@@ -71,6 +71,16 @@ def test_a_failing_start_is_told_to_the_shell(
     assert said == f"{method.says}: {reason.format(**facts)}"
 
 
+def test_workers_that_cannot_start_are_told_to_the_shell(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The real server is not ready when it listens: its workers must have loaded the handler."""
+    (tmp_path / "handler.so").write_text("no code")
+    line = f"{METHODS['config_flag'].program} --port 0 --worker_num 1 --log_file log.txt"
+    said = fails(terminal, f"{line} --handler handler.so")
+    assert said.startswith(f"server: cannot start: slot 0: handler {tmp_path}/handler.so: dlopen: ")
+
+
 @pytest.mark.parametrize("name", ANSWERING)
 def test_a_pid_file_that_is_a_symbolic_link_is_refused(
     name: str, terminal: Terminal, tmp_path: Path
