@@ -137,3 +137,18 @@ def test_a_stuck_worker_is_replaced(server_factory) -> None:
         assert server.lines(r"\bHang")
     (slot,) = server.slots()
     assert (slot["deaths"], slot["given_up"], slot["rerun"]) == (1, 1, 0)
+
+
+def test_the_next_worker_has_a_pulse_of_its_own(server_factory) -> None:
+    """One that dies in the handler leaves a beat without an end, which is not its successor's."""
+    server = server_factory(
+        handler=runfile("integration_tests/handlers/misbehaves.so"),
+        worker_num=1,
+        worker_timeout=0.3,
+    )
+    with server.connect() as connection:
+        assert connection.post("/abort", b"").status == 503
+        connection.send(request("GET", "/hang"))
+        answer = connection.read_response(20)
+        assert answer.status == 503 and b"worker_timeout" in answer.body
+    assert server.slots()[0]["deaths"] == 2

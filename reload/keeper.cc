@@ -389,6 +389,7 @@ class Keeper {
     slot_.status.worker = 0;
     slot_.table.Interrupt() = false;
     slot_.table.Draining() = finish_ == "drain";
+    slot_.table.Pulse() = 0;  // odd, if it died in the handler
     orphaned_ = true;
     const bool progressed = slot_.status.answered != answered_before_;
     failures_ = progressed ? 0 : failures_ + 1;
