@@ -6,7 +6,7 @@
 #include "reload/handler.h"
 
 #define OnTask Deposit
-#include "reload/handlers/exactly_once.cc"
+#include "reload/handlers/exactly_once.cc"  // NOLINT(bugprone-suspicious-include)
 #undef OnTask
 
 void OnTask(const graceful::Task& task, std::string& result) {
