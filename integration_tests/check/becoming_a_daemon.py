@@ -172,7 +172,7 @@ def daemon_second_start(run: Run) -> Verdict:
     if not found.first_lives:
         return judge(False, f"the first does not serve any more; {told}", status=status)
     if found.second_left:
-        return judge(False, f"{found.second_left} processes more; {told}", status=status)
+        return judge(False, f"processes that are left of it: {found.second_left}; {told}", status=status)
     if found.pid_file_after != found.pid_file_text:
         left = f"says {found.pid_file_after.strip()!r}" if found.pid_file_after else "has gone"
         return judge(False, f"the pid file of the first {left}; {told}", status=status)

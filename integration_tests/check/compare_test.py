@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -97,6 +98,19 @@ def test_nothing_starts_when_one_is_not_installed(check, tmp_path: Path, monkeyp
         "check: uwsgi is not installed, puma is not installed; run ./setup --peers, or apt-get "
         "install uwsgi-core uwsgi-plugin-python3 puma\n"
     )
+
+
+def test_one_that_does_not_start_keeps_no_other_from_its_turn(
+    check, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "nginx").write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")
+    (tmp_path / "nginx").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = check("compare", "nginx", "ours", "--only", "stop.port_free", "--json", "-")
+    assert done.status == 2
+    assert "1 of 2, nginx: it did not start: it ended with status 3" in done.err
+    assert "out of memory" in done.err
+    assert [each["target"]["name"] for each in done.report["servers"]] == ["ours"]
 
 
 def report(name: str, checks: dict[str, tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:

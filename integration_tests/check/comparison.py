@@ -39,6 +39,9 @@ Each server here was asked by the same program, one after another. All of this p
 - They do different work. nginx, Apache and lighttpd answer with files, HAProxy out of its
   configuration, the others run a program. uWSGI's workers are behind its own router, which holds
   the connections and relays each request. All do much that *ours* does not.
+- A verdict answers [what the check asks](../integration_tests/check/README.md#the-checks), and is no
+  verdict on the server. Some is a choice: most of these are started by a service manager today,
+  which sees to session, umask and folder, and starts what has ended.
 - How fast they are is not compared here: see [what it costs](benchmarks.md). Nor are TLS, HTTP/2,
   memory, and what a proxy in front would hide.
 """
@@ -93,7 +96,7 @@ def _figures(reports: list[Report]) -> Table:
         f"lost in {reloads or 'the'} reloads",
         "connections closed",
         "longest pause",
-        f"lost in {kills or 'the'} kill -9",
+        f"lost in {kills or 'the'} kills",
         "a stop answers",
         "and takes",
     ]
@@ -186,5 +189,5 @@ def _server(report: Report) -> str:
 
 def _in_a_line(text: str) -> str:
     """For Markdown, which must not take what a server said for its own marks."""
-    text = " ".join(short(text).split())
+    text = " ".join(" ".join(dict.fromkeys(short(text).splitlines())).split())
     return re.sub(r"([*_<>|`\[\]])", r"\\\1", text)

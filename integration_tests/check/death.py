@@ -75,7 +75,8 @@ def death_worker(run: Run) -> Verdict:
     outcome = killed.outcome
     return judge(
         outcome.failed == 0 and outcome.closed == 0,
-        f"{outcome.detail()}, {outcome.closed} connections closed; {killed.kills} workers killed",
+        f"{outcome.detail()}, {outcome.closed} connections closed; {killed.kills} worker"
+        f"{'' if killed.kills == 1 else 's'} killed",
         **outcome.figures(),
         kills=killed.kills,
     )

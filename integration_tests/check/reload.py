@@ -165,7 +165,7 @@ def reload_idle(run: Run) -> Verdict:
 def idle_for(run: Run, seconds: float) -> bool:
     """Does a connection that rests so long stay open, without a reload?"""
     address = Address.of(run.spec.url)
-    run.server()
+    run.fresh()  # in the last one, a reload may still be under way
     with address.connect() as connection:
         connection.get(address.target)
         return not connection.closed(seconds)

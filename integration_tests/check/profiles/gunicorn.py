@@ -16,19 +16,19 @@ def missing() -> str:
 
 
 def spec(folder: Path, port: int) -> Spec:
-    app = tools.write(folder / "app.py", tools.WSGI_APP)
+    app = tools.write(folder / "app" / "app.py", tools.WSGI_APP)
     break_, mend = tools.breaking(app, "this is no Python")
     url = f"http://127.0.0.1:{port}"
     return Spec(
         name=NAME,
         version=tools.version("gunicorn", "--version"),
         folder=folder,
-        start=f"gunicorn --daemon --chdir {folder} --bind 127.0.0.1:{port} --pid {folder}/pid"
+        start=f"gunicorn --daemon --chdir {folder}/app --bind 127.0.0.1:{port} --pid {folder}/pid"
         " --workers 2 --worker-class gthread --threads 32 --keep-alive 75"
         f" --access-logfile {folder}/access.log --error-logfile {folder}/error.log app:app",
         url=f"{url}/",
         pid_file=f"{folder}/pid",
-        reload=f"gunicorn --check-config --chdir {folder} app:app && kill -HUP {{pid}}",
+        reload=f"gunicorn --check-config --chdir {folder}/app app:app && kill -HUP {{pid}}",
         stop="kill -TERM {pid}",
         break_=break_,
         mend=mend,

@@ -49,5 +49,7 @@ def spec(folder: Path, port: int) -> Spec:
         notes=(
             "2 workers, the echo handler, and a line in the log for each request",
             "reload with ctl, which returns when it is done",
+            "a worker answers one request at a time: a stop that finds 8 of half a second takes some "
+            "seconds",
         ),
     )
