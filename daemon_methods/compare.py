@@ -8,16 +8,16 @@ import os
 import sys
 from pathlib import Path
 
-from daemon_methods.comparison import NAMES, PROPERTIES, measure, why_not
+from daemon_methods.comparison import NAMES, PROPERTIES, Property, measure, why_not
 from daemon_methods.comparison_svg import draw
 
 Cells = dict[str, dict[str, str]]
 
 
-def as_text(cells: Cells) -> str:
+def as_text(cells: Cells, asked: list[Property]) -> str:
     """A table: a row for each question, a column for each method."""
     rows = [["", *cells]]
-    for wanted in PROPERTIES:
+    for wanted in asked:
         rows.append([wanted.question, *(answers[wanted.question] for answers in cells.values())])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -34,15 +34,27 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--method", action="append", choices=NAMES, help="measure only this one; may be repeated"
     )
+    parser.add_argument(
+        "--question",
+        action="append",
+        metavar="WORDS",
+        help="ask only what has these words in it; may be repeated",
+    )
     parser.add_argument("--version", action="version", version="compare 1.0")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    words = arguments.question or [""]
+    arguments.asked = [p for p in PROPERTIES if any(word in p.question for word in words)]
+    if not arguments.asked:
+        questions = "\n  ".join(wanted.question for wanted in PROPERTIES)
+        parser.error(f"--question {words[-1]!r}: no question has these words:\n  {questions}")
+    return arguments
 
 
-def measure_all(names: list[str]) -> Cells:
+def measure_all(names: list[str], asked: list[Property]) -> Cells:
     """Every cell. Says on standard error how far it is, where somebody watches."""
     cells: Cells = {name: {} for name in names}
     for name in names:
-        for wanted in PROPERTIES:
+        for wanted in asked:
             if sys.stderr.isatty():
                 print(f"\r\033[Kmeasuring {name}: {wanted.question}", end="", file=sys.stderr)
             cells[name][wanted.question] = measure(name, wanted)
@@ -64,14 +76,14 @@ def main() -> int:
         return 1
     names = arguments.method or NAMES
     skipped = {name: reason for name in names if (reason := why_not(name))}
-    cells = measure_all([name for name in names if name not in skipped])
+    cells = measure_all([name for name in names if name not in skipped], arguments.asked)
     for name, reason in skipped.items():
         print(f"compare: {name} is not measured: {reason}", file=sys.stderr)
     if picture is not None:
         with picture:
-            picture.write(draw(cells))
+            picture.write(draw(cells, arguments.asked))
     both = {"methods": cells, "skipped": skipped}
-    print(json.dumps(both, indent=2) if arguments.json else as_text(cells))
+    print(json.dumps(both, indent=2) if arguments.json else as_text(cells, arguments.asked))
     return 0
 
 

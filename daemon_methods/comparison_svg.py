@@ -20,10 +20,10 @@ svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-ser
 """
 
 
-def draw(cells: dict[str, dict[str, str]]) -> str:
+def draw(cells: dict[str, dict[str, str]], asked: list[Property] = PROPERTIES) -> str:
     """An SVG document; `cells` by method and question."""
     width = 2 * MARGIN + LABEL + COLUMN * len(cells)
-    height = 2 * MARGIN + ROW * (len(PROPERTIES) + 1)
+    height = 2 * MARGIN + ROW * (len(asked) + 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img">',
@@ -33,7 +33,7 @@ def draw(cells: dict[str, dict[str, str]]) -> str:
     ]
     for column, method in enumerate(cells):
         parts.append(_text(_x(column) + COLUMN // 2, _y(0), method, "middle", bold=True))
-    for row, wanted in enumerate(PROPERTIES, start=1):
+    for row, wanted in enumerate(asked, start=1):
         top = MARGIN + ROW * row
         parts.append(
             f'<line class="line" x1="{MARGIN}" x2="{width - MARGIN}" y1="{top}" y2="{top}"/>'

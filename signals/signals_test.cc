@@ -123,6 +123,16 @@ TEST(SignalFdTest, RestoreSignalsGivesAChildTheDefaults) {
   EXPECT_EQ(WaitFor(pid).Describe(), "was killed by SIGTERM");
 }
 
+TEST(SignalFdTest, WhatIsIgnoredUntilExecHasItsDefaultAfterIt) {
+  const pid_t pid = Fork([] {
+    IgnoreUntilExec({SIGHUP});
+    raise(SIGHUP);
+    execl("/bin/sh", "sh", "-c", "kill -HUP $$", nullptr);
+    return 1;
+  });
+  EXPECT_EQ(WaitFor(pid).Describe(), "was killed by SIGHUP");
+}
+
 TEST(ChildrenTest, OneSignalStandsForManyChildrenAndAllAreReaped) {
   SignalFd signals({SIGCHLD});
   constexpr int kChildren = 20;

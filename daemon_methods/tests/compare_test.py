@@ -13,13 +13,15 @@ from integration_tests.harness.runfiles import runfile
 COMPARE = runfile("daemon_methods/compare")
 
 
+def compare(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMPARE, *arguments], capture_output=True, text=True, check=False)
+
+
 def test_the_table_tells_methods_apart(tmp_path: Path) -> None:
     picture = tmp_path / "table.svg"
     names = ["foreground", "double_fork"] + [UNIT] * (not why_not(UNIT))
     chosen = [argument for name in names for argument in ("--method", name)]
-    done = subprocess.run(
-        [COMPARE, "--json", "--svg", picture, *chosen], capture_output=True, text=True, check=False
-    )
+    done = compare("--json", "--svg", str(picture), *chosen)
     assert done.returncode == 0, done.stderr
     cells = json.loads(done.stdout)["methods"]
     assert list(cells) == names
@@ -41,12 +43,21 @@ def test_the_table_tells_methods_apart(tmp_path: Path) -> None:
             assert answer in shown
 
 
+def test_it_asks_only_what_it_is_asked_for() -> None:
+    asked = ("--question", "its session", "--question", "output goes")
+    done = compare("--method", "double_fork", *asked)
+    assert done.stdout.splitlines() == [
+        "                   double_fork",
+        "leads its session  no",
+        "output goes to     log.txt",
+    ]
+    mistaken = compare("--question", "price")
+    assert mistaken.returncode == 2
+    assert "'price': no question has these words" in mistaken.stderr
+    assert "comes back after a crash" in mistaken.stderr
+
+
 def test_a_picture_that_cannot_be_written_is_told() -> None:
-    done = subprocess.run(
-        [COMPARE, "--svg", "/nowhere/table.svg", "--method", "foreground"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = compare("--svg", "/nowhere/table.svg", "--method", "foreground")
     assert done.returncode == 1
     assert done.stderr == "compare: /nowhere/table.svg: No such file or directory\n"

@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,8 +88,8 @@ class Systemd:
         self._write_targets()
         cgroup2 = _cgroup2()
         assert cgroup2 is not None, missing()
-        self._cgroup = cgroup2 / f"graceful.{os.getpid()}"
-        self._cgroup.mkdir()
+        # Not named after a pid: in another namespace there may be the same one.
+        self._cgroup = Path(tempfile.mkdtemp(prefix="graceful.", dir=cgroup2))
         self._log = (folder / "boot.log").open("wb")
         self._process = subprocess.Popen(
             # Should this process be killed, so is everything else.

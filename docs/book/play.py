@@ -57,6 +57,7 @@ def boot_systemd() -> Systemd:
     for unit in runfile("daemon_methods/systemd_unit/echo.service").parent.glob("echo*"):
         (folder / "units" / unit.name).write_text(unit.read_text())
     manager = Systemd(folder)
+    manager.run("sh", "-c", f"echo {place.LAST_PID} > /proc/sys/kernel/ns_last_pid")
     functions = [
         f"{name}() {{ SYSTEMD_COLORS=0 SYSTEMD_PAGER= SYSTEMD_UNIT_PATH=/run/outside/units "
         f'{shlex.join(manager.inside(name))} "$@"; }}'

@@ -20,6 +20,8 @@ void Exec(std::vector<const char*> command, const Pipe& input) {
   const UniqueFd null(Check(open("/dev/null", O_WRONLY | O_CLOEXEC), "open", "/dev/null"));
   Check(dup2(input.ReadEnd(), STDIN_FILENO), "dup2", "stdin");
   Check(dup2(null.Get(), STDOUT_FILENO), "dup2", "stdout");
+  // At a terminal nohup would say there where it sends this.
+  Check(dup2(null.Get(), STDERR_FILENO), "dup2", "stderr");
   command.push_back(nullptr);
   Check(execvp(command[0], const_cast<char* const*>(command.data())), "execvp", command[0]);
 }
