@@ -97,6 +97,18 @@ def test_the_outcome_counts_workers_and_closed_connections(server_factory) -> No
     assert result.stdout.endswith(" 0 connections closed\n")
 
 
+def test_what_is_done_shows_in_the_status(server_factory) -> None:
+    """From the moment that `ctl reload` returns: the new workers, of the new generation."""
+    server = server_factory(worker_num=2)
+    before: list[int] = []
+    for generation in range(2, 42):
+        assert server.ctl("reload").returncode == 0
+        slots = server.slots()
+        assert [slot["generation"] for slot in slots] == [generation] * 2
+        assert not set(before) & {slot["worker"] for slot in slots}
+        before = [slot["worker"] for slot in slots]
+
+
 def test_a_request_in_two_halves(server_factory) -> None:
     server = server_factory(worker_num=1)
     with server.connect() as connection:

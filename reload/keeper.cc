@@ -274,6 +274,8 @@ class Keeper {
     child.deadline = 0;
     current_ = child.code;
     answered_before_ = slot_.status.answered;
+    slot_.status.worker = child.pid;
+    slot_.status.generation = child.code->generation;
     child.channel.Send({.what = "take",
                         .text = std::exchange(orphaned_, false) ? "recover" : "",
                         .number = std::exchange(was_stuck_, false)});

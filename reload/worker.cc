@@ -85,8 +85,6 @@ class WorkerProcess : public WorkerIdentity {
     epoll_event event = {EPOLLIN, {.u64 = EventData(EventKind::kControl, channel_.Get())}};
     Check(epoll_ctl(slot_.epoll.Get(), EPOLL_CTL_ADD, channel_.Get(), &event), "epoll_ctl",
           "add control");
-    slot_.status.worker = getpid();
-    slot_.status.generation = Generation();
     if (message.text == "recover") connections_.Recover(/*was_stuck=*/message.number != 0);
     connections_.StartAccepting();
   }
