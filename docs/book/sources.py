@@ -3,6 +3,10 @@
     <!-- source: FILE -->                          all of it
     <!-- source: FILE NAME -->                     the function, struct or target with this name
     <!-- source: FILE "first words" "last words" -->  from one line that has them to another
+
+So are tables that were measured, below a heading of another text:
+
+    <!-- table: FILE "Heading" -->
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import shlex
 from pathlib import Path
 
 from docs.book.chapter import ChapterError, blocks, with_content
+
+TABLE = re.compile(r"^(<!-- table: (.*) -->)\n\n(?:\|.*\n)*", re.M)
 
 
 def excerpt(root: Path, words: str) -> list[str]:
@@ -62,10 +68,23 @@ def _definition_end(lines: list[str], first: int) -> int:
     return len(lines)
 
 
+def table(root: Path, words: str) -> list[str]:
+    """The lines of the table below a heading."""
+    file, heading = shlex.split(words)
+    text = (root / file).read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(heading)}\n\n((?:\|.*\n)+)", text, re.M)
+    if not found:
+        raise ChapterError(f"table {file}: no table is below '{heading}'")
+    return found[1].splitlines()
+
+
 def refreshed(text: str, root: Path) -> str:
-    """The chapter with every included source as it is now."""
+    """The chapter with every included source and table as it is now."""
     changes = []
     for block in blocks(text):
         if block.source and (now := excerpt(root, block.source)) != block.content:
             changes.append((block, now))
-    return with_content(text, changes) if changes else text
+    text = with_content(text, changes) if changes else text
+    return TABLE.sub(
+        lambda found: "\n".join([found[1], "", *table(root, found[2]), ""]), text
+    )

@@ -76,6 +76,22 @@ def test_a_source_is_copied_with_its_comment(tmp_path: Path) -> None:
     assert refreshed(fresh, tmp_path) == fresh
 
 
+def test_a_python_function_is_copied_with_its_decorator(tmp_path: Path) -> None:
+    wanted = ["@decorated(", ")", "def wanted() -> int:", "    return (", "        1", "    )"]
+    (tmp_path / "a.py").write_text("\n".join(["first = 1", "", *wanted, "", "", "last = 2"]))
+    assert excerpt(tmp_path, "a.py wanted") == wanted
+
+
+def test_a_table_is_copied_from_below_its_heading(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# A\n\n| no |\n\n## Measured\n\n| 1 |\n| 2 |\n\nend\n")
+    comment = '<!-- table: a.md "Measured" -->'
+    fresh = refreshed(f"{comment}\n\n| old |\n\nmore\n", tmp_path)
+    assert fresh == f"{comment}\n\n| 1 |\n| 2 |\n\nmore\n"
+    assert refreshed(fresh, tmp_path) == fresh
+    with pytest.raises(ChapterError, match="no table is below 'Absent'"):
+        refreshed('<!-- table: a.md "Absent" -->\n\n', tmp_path)
+
+
 @pytest.mark.parametrize("words", ["a.cc Absent", "b.cc", 'a.cc "no such words" "end"'])
 def test_a_source_that_is_not_there_is_said(tmp_path: Path, words: str) -> None:
     (tmp_path / "a.cc").write_text(SOURCE)
