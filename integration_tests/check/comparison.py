@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -19,7 +20,8 @@ Each server here was asked by the same program, one after another. All of this p
 
     ./setup --peers && bazel run //integration_tests:check -- {command}
 
-`--json FILE` keeps all that was measured, `--html FOLDER` a page with the timeline of each server.
+in about {minutes} minutes. `--json FILE` keeps all that was measured, `--html FOLDER` a page with
+the timeline of each server.
 
 - Each is Debian's package (*ours* is this repository's server), set up and reloaded as its own
   manual says, with what loses least where the manual offers a choice: [see below](#the-servers).
@@ -29,14 +31,14 @@ Each server here was asked by the same program, one after another. All of this p
   once. A browser or a proxy asks again by itself, when it knows that this does no harm (RFC 9110,
   section 9.2.2): a lost GET may go unnoticed, a lost POST does not.
 - A connection is *closed* when the server does that. When the answer before said so (*announced*,
-  by `Connection: close`), the client knows, and nothing is lost by it. Without a word, the next
-  request may be on its way already.
+  by `Connection: close`), the client knows, and nothing is lost but what it had sent behind that
+  request already. Without a word, the next request may be on its way.
 - This is one run. What crosses with a close is chance, and grows with the speed of the server and
   the number of clients: read whether requests are lost, not which server lost fewer. One lost
   request proves that it happens. A 0 only says that it did not happen here.
 - Clients and server share the machine and its loopback device; the load when a server's turn began
   is given. The longest pause depends on that most.
-- They do different work. nginx, Apache and lighttpd answer with files, HAProxy out of its
+- They do different work. Apache and lighttpd answer with a file, nginx and HAProxy out of their
   configuration, the others run a program. uWSGI's workers are behind its own router, which holds
   the connections and relays each request. All do much that *ours* does not.
 - A verdict answers [what the check asks](../integration_tests/check/README.md#the-checks), and is no
@@ -60,8 +62,9 @@ def page(comparison: dict[str, Any]) -> str:
     words = {**WORDS, BROKEN: "**broken**"}
     verdicts = _verdicts(reports, lambda check: check["title"], lambda title: f"**{title}**", words)
     about = [f"- {name}: {value}" for name, value in comparison["about"].items()]
+    minutes = math.ceil(sum(report["seconds"] for report in reports) / 60)
     parts = [
-        INTRO.format(command=comparison["command"]).rstrip(),
+        INTRO.format(command=comparison["command"], minutes=minutes).rstrip(),
         "\n".join(about),
         _with_reloads(_figures(reports), reports).markdown(),
         verdicts.markdown(),
