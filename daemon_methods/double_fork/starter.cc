@@ -146,7 +146,10 @@ void Starter::EndSession(pid_t session, std::chrono::seconds grace) {
   for (;;) {
     int status;
     const pid_t pid = RetryInterrupted([&] { return waitpid(-session, &status, WNOHANG); });
-    if (pid == -1) return;  // ECHILD: nobody is left
+    if (pid == -1) {  // ECHILD: nobody is left in it. Who ended before setsid(2) never was.
+      RetryInterrupted([&] { return waitpid(session, nullptr, 0); });
+      return;
+    }
     if (pid > 0) {
       ended_.push_back({pid, status});
       continue;
