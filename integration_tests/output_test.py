@@ -159,7 +159,7 @@ def test_a_full_device(server_factory, tmp_path: Path) -> None:
     server = server_factory(
         worker_num=1, handler=runfile(PRINTS), log_file=log, wait=False, port=0,
     )
-    wait_until(lambda: server.control_socket.exists(), 10, "the control socket")
+    wait_until(lambda: server.ctl("status").returncode == 0, 10, "the control socket")
     wait_until(lambda: server.status()["state"] == "serving", 10, "ready")
     (url,) = server.status()["listening"]
     before = lost(server)
@@ -267,7 +267,7 @@ def test_levels(server_factory, tmp_path: Path) -> None:
     server = server_factory(
         worker_num=1, handler=runfile(PRINTS), log_file=log, log_level="warning", wait=False, port=0
     )
-    wait_until(lambda: server.control_socket.exists(), 10, "the control socket")
+    wait_until(lambda: server.ctl("status").returncode == 0, 10, "the control socket")
     wait_until(lambda: server.status()["state"] == "serving", 10, "ready")
     os.kill(server.workers()[0], signal.SIGKILL)
     server.wait_for_line("was killed by SIGKILL")
