@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +116,7 @@ def run_compare(words: Sequence[str], base: Path) -> int:
         raise UsageError("compare: no server started")
     compared = {
         "tool": {"name": "check compare", "version": VERSION},
-        "command": " ".join(["compare", *words]),
+        "command": shlex.join(["compare", *to_repeat(words)]),
         "about": {
             "date": reports[0]["started"][:10],
             "machine": machine(),
@@ -130,6 +131,18 @@ def run_compare(words: Sequence[str], base: Path) -> int:
     if "-" not in (arguments.json, arguments.markdown):
         print(comparison.tables(compared))
     return ALL_JUDGED if len(reports) == len(names) else NOT_ALL_JUDGED
+
+
+def to_repeat(words: Sequence[str]) -> list[str]:
+    """What somebody else types for the same page: without files that only this run was to leave."""
+    kept, rest = [], iter(words)
+    for word in rest:
+        flag, equals, _ = word.partition("=")
+        if flag not in ("--json", "--html", "--keep"):
+            kept.append(word)
+        elif not equals:
+            next(rest)
+    return kept
 
 
 def write_pages(reports: list[dict[str, Any]], folder: Path) -> None:

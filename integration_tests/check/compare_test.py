@@ -61,6 +61,7 @@ def test_peers_lose_requests_in_reloads_and_our_server_none(check, tmp_path: Pat
 
         page = (tmp_path / "page.md").read_text()
         assert_well_formed(page)
+        assert "--markdown page.md" in page and "all.json" not in page
         ours_in_page = next(row for row in rows(page) if row[0].startswith("ours "))
         assert ours_in_page[2:4] == [f"0 of {ours['requests']:,}", "0"]
         assert f"0 of {ours['requests']:,}" in done.out
