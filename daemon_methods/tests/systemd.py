@@ -43,6 +43,8 @@ for folder in /tmp /var/log /var/lib/systemd /usr/local/bin; do
 done
 chmod 1777 /tmp
 cp -r /run/outside/bin/. /usr/local/bin/
+# A second one in the same place would be refused: mount(2), EBUSY.
+umount --recursive --lazy /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 exec env -i container=test PATH="$PATH" SYSTEMD_UNIT_PATH={UNITS} \\
   {SYSTEMD} --unit={BOOTED} --log-target=journal-or-kmsg --show-status=no
