@@ -11,13 +11,15 @@ import pytest
 
 LESSONS = sys.argv[1:]  # from BUILD
 DEADLINE = 30
+# What is killed can't clear up: its files are in a folder that Bazel empties.
+FILES = os.environ.get("TEST_TMPDIR", "/tmp")
 
 
 def start(lesson: str, mark: str, *arguments: str) -> subprocess.Popen:
     """Starts a lesson in a session of its own; `mark` is in its environment, and its children's."""
     return subprocess.Popen(
         [f"signals/lessons/{lesson}", *arguments],
-        env={**os.environ, "LESSON_MARK": mark},
+        env={**os.environ, "LESSON_MARK": mark, "TMPDIR": FILES},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
