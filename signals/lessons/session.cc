@@ -83,7 +83,8 @@ Session::Session(Manners manners) : master_(OpenMaster()), terminal_(TerminalOf(
     const auto started = starts_.Receive<Started>();
     pids_[started.actor] = started.pid;
   }
-  Kill(Pid(Actor::kEditor), SIGSTOP);
+  // Not SIGSTOP: should all of us be killed now, this one stops nobody whose shell has gone.
+  Kill(Pid(Actor::kEditor), SIGTTIN);
   Await("the editor is stopped", [&] { return StateOf(Pid(Actor::kEditor)) == 'T'; });
 }
 
