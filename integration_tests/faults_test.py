@@ -7,13 +7,13 @@ import signal
 import socket
 import struct
 import time
-from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 
 from integration_tests.deploy import deploy
 from integration_tests.harness.client import RawConnection, request
+from integration_tests.harness.processes import stat_fields
 from integration_tests.harness.waiting import wait_until
 
 MISBEHAVES = "integration_tests/handlers/misbehaves.so"
@@ -27,7 +27,7 @@ def open_descriptors(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process (proc(5), stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat_fields(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

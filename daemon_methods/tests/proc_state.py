@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from integration_tests.harness.processes import stat_fields
+
 
 @dataclass(frozen=True)
 class ProcState:
@@ -28,8 +30,7 @@ class ProcState:
     def of(pid: int) -> ProcState:
         """Reads it."""
         proc = Path("/proc") / str(pid)
-        # The name in parentheses may hold anything, so the fields are counted from its end.
-        fields = (proc / "stat").read_text().rpartition(")")[2].split()
+        fields = stat_fields(pid)
         status = dict(
             line.split(":", 1) for line in (proc / "status").read_text().splitlines() if ":" in line
         )

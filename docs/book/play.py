@@ -21,7 +21,7 @@ from docs.book import place
 from docs.book.chapter import KEYS, Block, Step, transcripts
 from docs.book.matching import Names, match
 from integration_tests.harness import guard
-from integration_tests.harness.processes import command_line
+from integration_tests.harness.processes import command_line, stat_fields
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.waiting import wait_until
 
@@ -95,8 +95,7 @@ class Window:
         """Nobody types so fast that what the last line started has not come to rest."""
 
         def begun(pid: int) -> bool:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            return state != "R" and command_line(pid) != command_line(self._terminal.shell)
+            return stat_fields(pid)[0] != "R" and command_line(pid) != command_line(self._terminal.shell)
 
         def all_begun() -> bool:
             with contextlib.suppress(OSError):

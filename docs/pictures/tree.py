@@ -11,6 +11,7 @@ from pathlib import Path
 from daemon_methods.tests.proc_state import ProcState
 from integration_tests.check import drawing
 from integration_tests.check.markup import Child, node
+from integration_tests.harness.processes import stat_fields
 
 WIDTH, MARGIN = 900, 24
 BOX, BOX_HEIGHT, ROW, INDENT = 184, 26, 34, 24
@@ -67,7 +68,7 @@ def terminal(device: int) -> str:
 
 def foreground(pid: int) -> int:
     """The process group that its terminal's keys go to."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[5])
+    return int(stat_fields(pid)[5])
 
 
 def output(target: str) -> str:
@@ -99,8 +100,7 @@ def look(pids: Iterable[int] | None = None) -> list[Process]:
     found = []
     for pid in everything() if pids is None else pids:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state != "Z":
+            if stat_fields(pid)[0] != "Z":
                 found.append(Process.of(pid))
         except (OSError, IndexError):
             continue

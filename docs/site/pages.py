@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from docs.book.chapter import chapters
 from docs.book.links import links, outside, pages, rewritten
 
 LANGUAGES = {
@@ -88,12 +89,12 @@ def navigation(root: Path, texts: list[Path]) -> list[dict[str, object]]:
     """The front page, the chapters in their order, and the rest."""
     named = {text: str(text.relative_to(root)) for text in texts}
     front = root / "README.md"
-    chapters = [t for t in texts if t.parent == root / "docs" and t.name[:2].isdigit()]
+    book_chapters = chapters(root / "docs")
     contents = root / "docs/README.md"
-    rest = [t for t in texts if t not in [front, contents, *chapters]]
+    rest = [t for t in texts if t not in [front, contents, *book_chapters]]
     book = [{"Contents": named[contents]}] if contents in named else []
     return [
         {"What this is": named[front]},
-        {"The book": book + [{title(text): named[text]} for text in chapters]},
+        {"The book": book + [{title(text): named[text]} for text in book_chapters]},
         {"Reference": [{title(text): named[text]} for text in rest]},
     ]

@@ -12,6 +12,16 @@ from integration_tests.harness.witness import Account, Witness
 TIMEOUT_SECONDS = 5
 
 
+def read_strokes(timeline: Path) -> list[Stroke]:
+    """What the witness wrote with --timeline: its requests, one by one."""
+    strokes = []
+    with timeline.open() as lines:
+        for line in lines:
+            begin, end, connection, outcome = line.split()
+            strokes.append(Stroke(int(begin) / 1e6, int(end) / 1e6, int(connection), outcome))
+    return strokes
+
+
 class Load:
     """A witness at work. `finish()` gives what became of its requests."""
 
@@ -34,10 +44,7 @@ class Load:
         self.witness.kill()
 
     def _outcome(self, account: Account) -> Outcome:
-        strokes = []
-        for line in self._timeline.read_text().splitlines():
-            begin, end, connection, outcome = line.split()
-            strokes.append(Stroke(int(begin) / 1e6, int(end) / 1e6, int(connection), outcome))
+        strokes = read_strokes(self._timeline)
         self._timeline.unlink()
         self._recorder.add(strokes)
         return Outcome(account, strokes)

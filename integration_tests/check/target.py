@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from integration_tests.check.recorder import Recorder
 from integration_tests.harness import guard
 from integration_tests.harness.client import RawConnection, Response, request
-from integration_tests.harness.processes import ProcessTree, command_line
+from integration_tests.harness.processes import ProcessTree, command_line, stat_fields
 from integration_tests.harness.waiting import wait_until
 
 COMMAND_SECONDS = 30
@@ -140,10 +140,9 @@ def read_pid(pid_file: str | Path) -> int | None:
 def alive(pid: int) -> bool:
     """A zombie is not."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return stat_fields(pid)[0] not in "ZX"
     except OSError:
         return False
-    return state not in "ZX"
 
 
 def names(pids: Iterable[int]) -> str:

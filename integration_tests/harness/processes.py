@@ -26,6 +26,12 @@ def command_line(pid: int) -> str:
         return "gone"
 
 
+def stat_fields(pid: int) -> list[str]:
+    """Of /proc/PID/stat, from the state on (proc(5)). Raises OSError when the process is gone."""
+    # The name in parentheses before them may hold anything, parentheses too.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 class ProcessTree:
     """One program and every process that comes of it, daemons included (see guard.py).
 

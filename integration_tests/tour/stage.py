@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from integration_tests.check.load import read_strokes
 from integration_tests.check.recorder import Recorder, Stroke
 from integration_tests.harness.runfiles import runfile
 from integration_tests.harness.server import Server
@@ -148,12 +149,7 @@ class Stage:
 
     def strokes(self) -> list[Stroke]:
         """All requests, one by one."""
-        found = []
-        with self._timeline.open() as lines:
-            for line in lines:
-                begin, end, connection, outcome = line.split()
-                found.append(Stroke(int(begin) / 1e6, int(end) / 1e6, int(connection), outcome))
-        return found
+        return read_strokes(self._timeline)
 
 
 def server_command(settings: dict[str, Any]) -> str:
